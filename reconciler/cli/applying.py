@@ -1,0 +1,142 @@
+"""What ``apply`` and ``destroy`` share: asking, carrying out, telling how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.cli.context import Exit
+from reconciler.cli.output import Output
+from reconciler.cli.progress import Progress
+from reconciler.cli.session import Session
+from reconciler.core.ports import Lock
+from reconciler.core.report import RunReport
+from reconciler.engine.stack import Planned, Stack
+from reconciler.errors import PlanRefused, ReconcilerError
+from reconciler.render.text import apply_line, ledger_lines
+from reconciler.render.view import run_view
+
+__all__ = ["Signals", "approve", "carry_out", "check_refusals", "finish"]
+
+
+class Signals:
+    """SIGINT and SIGTERM while a run goes on: the first asks it to end, more change nothing."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self.received: signal.Signals | None = None
+
+    def stop(self) -> bool:
+        """Whether the user wants the run to end."""
+        return self.received is not None
+
+    def __enter__(self) -> Signals:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._receive, number)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+    def _receive(self, number: signal.Signals) -> None:
+        if self.received is None:
+            self.received = number
+            self._output.note("Interrupted: nothing new is started, what is in flight is finished first …")
+        else:
+            self._output.note("Still finishing what is in flight. Nothing is lost by waiting.")
+
+
+def check_refusals(planned: Planned) -> None:
+    """Raise `PlanRefused` when policy forbids the plan."""
+    if planned.plan.refusals:
+        raise PlanRefused(
+            "policy forbids this plan",
+            reasons=planned.plan.refusals,
+            hint="Change the specs or the policy; --allow-deletes permits what says so.",
+        )
+
+
+def approve(output: Output, options: Mapping[str, Any], *, question: str, answer: str) -> bool:
+    """Whether the user says yes. Raises `ReconcilerError` where nobody can be asked."""
+    if options["auto_approve"]:
+        return True
+    if not options["asking"] or output.as_json or not sys.stdin.isatty():
+        raise ReconcilerError(
+            "this needs your approval, and nobody can be asked here",
+            hint="Give --auto-approve, or apply a reviewed plan: `reconciler apply PLANFILE`, or "
+            "`reconciler apply --expect sha256:…`.",
+        )
+    output.out.flush()
+    output.err.write(f"\n{question}\n  Only '{answer}' will be accepted.\n\n  Enter a value: ")
+    output.err.flush()
+    return sys.stdin.readline().rstrip("\n") == answer
+
+
+async def carry_out(
+    session: Session,
+    stack: Stack,
+    planned: Planned,
+    lock: Lock,
+    progress: Progress,
+    options: Mapping[str, Any],
+    command: str,
+) -> RunReport:
+    """Apply the plan, saying now and then that it goes on."""
+    on_failure = options["on_failure"] or session.config.settings.on_failure
+    alive = asyncio.ensure_future(progress.keep_alive())
+    try:
+        return await stack.apply(planned, lock, command=command, on_failure=on_failure)
+    finally:
+        alive.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await alive
+
+
+def finish(output: Output, report: RunReport, received: signal.Signals | None) -> int:
+    """Say how the run ended, and give its exit code."""
+    view = run_view(report)
+    complete = report.outcome == "applied"
+    output.lines([""])
+    if not complete or output.verbose:
+        output.lines(ledger_lines(view, output.palette))
+    else:
+        output.lines(line for line in ledger_lines(view, output.palette) if not line.startswith("    "))
+    if complete:
+        line = apply_line(view["summary"], destroy=report.plan.destroy)
+        output.lines(["", f"{output.palette.add}{line}{output.palette.end}"])
+        code = Exit.DONE
+    else:
+        code = _failed(output, report, received)
+    output.record("summary", exit_code=code, **view)
+    return code
+
+
+def _failed(output: Output, report: RunReport, received: signal.Signals | None) -> int:
+    if report.outcome == "open":
+        output.error(
+            "the run could not be brought to an end" + (f": {report.error}" if report.error else ""),
+            "Nothing is lost: the journal knows what was under way. `reconciler plan` asks the platform and "
+            "settles it.",
+        )
+        return Exit.BROKEN
+    if received is not None and report.outcome in ("rolled back", "interrupted"):
+        output.error(f"interrupted; the run is {report.outcome}")
+        return Exit.INTERRUPTED if received is signal.SIGINT else Exit.TERMINATED
+    if report.outcome == "rolled back":
+        output.error(
+            "the apply failed and was rolled back whole",
+            "Everything is as it was. The reasons stand above.",
+        )
+        return Exit.ROLLED_BACK
+    output.error(
+        "the apply failed, and what was done stays done",
+        "The state is true. Look at the errors above, then run `reconciler plan`.",
+    )
+    return Exit.BROKEN

@@ -1,0 +1,43 @@
+"""``reconciler history``."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import click
+
+from reconciler.cli.context import Context, Exit
+from reconciler.cli.options import common, locking
+from reconciler.cli.session import Session
+from reconciler.render.table import table_lines
+
+
+@click.command("history")
+@common
+@locking
+@click.pass_obj
+def command(context: Context, /, **options: Any) -> int:
+    """Show past runs, newest first: who, when, what, how it ended."""
+    session = Session.open(context, **options)
+    with session.reading():
+        runs = session.backend.runs()
+    rows = [
+        {
+            "run": run.id,
+            "command": run.command,
+            "who": run.who,
+            "outcome": run.outcome,
+            "steps": ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in run.counts.items()),
+            "revision": run.revision[:12] + ("+" if run.revision.endswith("+") else ""),
+        }
+        for run in runs
+    ]
+    if rows:
+        context.output.lines(table_lines(rows, list(rows[0]), width=context.output.width))
+    else:
+        context.output.lines(["No runs yet."])
+    for run in runs:
+        context.output.record("run", **dataclasses.asdict(run))
+    context.output.record("summary", exit_code=Exit.DONE, runs=len(runs))
+    return Exit.DONE

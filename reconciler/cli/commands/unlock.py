@@ -1,0 +1,32 @@
+"""``reconciler unlock``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from reconciler.cli.context import Context, Exit
+from reconciler.cli.options import common
+from reconciler.cli.session import Session
+
+
+@click.command("unlock")
+@click.argument("lock_id", metavar="ID")
+@common
+@click.pass_obj
+def command(context: Context, /, lock_id: str, **options: Any) -> int:
+    """Break the lock with this ID, as the message of a waiting command shows it.
+
+    The process that held it can write nothing more, should it still run.
+    """
+    session = Session.open(context, **options)
+    info, alive = session.backend.unlock(lock_id)
+    seems = {
+        True: "That process seems to be alive. It can write nothing more; stop it.",
+        False: "That process is gone.",
+        None: "Whether that process is alive cannot be seen from here.",
+    }[alive]
+    context.output.lines([f"Broke the lock held by {info}.", seems])
+    context.output.record("summary", exit_code=Exit.DONE, holder=str(info), alive=alive)
+    return Exit.DONE

@@ -1,0 +1,184 @@
+"""A stack, opened for one command: its files, its platforms, its state, and the clock."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import secrets as tokens
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from reconciler import __version__
+from reconciler.cli.context import Context
+from reconciler.cli.output import Output
+from reconciler.core.model import Path as FieldPath
+from reconciler.core.model import Resource, SpecSet
+from reconciler.core.ports import Lock, PlatformContext, Problem, Provider, Reporter
+from reconciler.engine.secrets import Secrets
+from reconciler.engine.stack import Stack
+from reconciler.errors import Complaint, UsageError
+from reconciler.providers import discover
+from reconciler.specs import StackConfig, complaint_for, load_config, load_specs
+from reconciler.specs.config import CONFIG_NAME
+from reconciler.state.backends.local import LocalBackend
+
+__all__ = ["Session", "find_stack"]
+
+T = TypeVar("T")
+
+
+def find_stack(chdir: str | None) -> Path:
+    """The stack's directory: *chdir*, else here, else the only one below ``states``."""
+    if chdir is not None:
+        directory = Path(chdir)
+        if not directory.is_dir():
+            raise UsageError(f"there is no directory {chdir}")
+        return directory
+    here = Path()
+    if (here / CONFIG_NAME).is_file():
+        return here
+    found = sorted(path.parent for path in Path("states").glob(f"*/{CONFIG_NAME}"))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(map(str, found))
+        raise UsageError(f"which stack? there are {names}", hint="Name one with -C DIR.")
+    raise UsageError(
+        f"this directory is not a stack: it has no {CONFIG_NAME}",
+        hint="Name one with -C DIR, or make one with `reconciler init DIR`.",
+    )
+
+
+def _now() -> str:
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    moment = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdecimal() else datetime.now(UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _new_run() -> str:
+    """A run id that sorts by time."""
+    now = datetime.now(UTC)
+    return f"{now:%Y%m%d-%H%M%S}-{now.microsecond // 1000:03d}-{tokens.token_hex(2)}"
+
+
+def _new_id() -> str:
+    import uuid
+
+    return str(uuid.uuid4())
+
+
+@dataclass
+class Session:
+    """Everything that a command needs of its stack."""
+
+    config: StackConfig
+    output: Output
+    secrets: Secrets
+    backend: LocalBackend
+    lock_timeout: float
+    parallelism: int
+
+    @classmethod
+    def open(
+        cls,
+        context: Context,
+        *,
+        chdir: str | None,
+        lock_timeout: float = 300.0,
+        parallelism: int | None = None,
+        **_: Any,
+    ) -> Session:
+        """The stack that the flags mean. Reads ``reconciler.toml`` and nothing else."""
+        directory = find_stack(chdir if chdir is not None else context.chdir)
+        config = load_config(directory, discover(), version=__version__)
+        secrets = Secrets(config.directory, os.environ)
+        context.output.mask = secrets.mask
+        backend = LocalBackend(
+            config.state_directory, config.name, now=_now, new_id=lambda: tokens.token_hex(4)
+        )
+        return cls(
+            config, context.output, secrets, backend, lock_timeout, parallelism or config.settings.parallelism
+        )
+
+    def specs(self, *, exact_revision: bool = False) -> SpecSet:
+        """The specs. With *exact_revision*, git is asked whether files differ from the revision."""
+        from reconciler.specs.revision import revision
+
+        return load_specs(self.config, revision=revision(self.config.directory, exact=exact_revision))
+
+    def lock(self, command: str) -> AbstractContextManager[Lock]:
+        """The stack for ourselves."""
+        return self.backend.lock(command, timeout=self.lock_timeout, waiting=self.output.note)
+
+    def reading(self) -> AbstractContextManager[None]:
+        """The stack without writers."""
+        return self.backend.reading(timeout=self.lock_timeout, waiting=self.output.note)
+
+    def platform_context(self, platform: str) -> PlatformContext:
+        """What a plugin gets to open a platform."""
+        return PlatformContext(
+            platform=platform,
+            directory=self.config.state_directory / "embedded",
+            secrets=self.secrets,
+            clock=time.time,
+            new_id=_new_id,
+            random=random.random,
+            parallelism=self.parallelism,
+            user_agent=f"reconciler/{__version__}",
+        )
+
+    @asynccontextmanager
+    async def stack(
+        self, report: Reporter, *, stop: Callable[[], bool] = lambda: False
+    ) -> AsyncIterator[Stack]:
+        """The use cases over this stack, platforms open."""
+        providers: dict[str, Provider] = {}
+        try:
+            for name, platform in self.config.settings.platforms.items():
+                plugin = self.config.plugin(name)
+                providers[name] = plugin.open(platform.settings, self.platform_context(name))
+            yield Stack(
+                name=self.config.name,
+                backend=self.backend,
+                providers=providers,
+                policy=self.config.settings.policy,
+                secrets=self.secrets,
+                report=report,
+                now=_now,
+                new_run=_new_run,
+                new_lineage=_new_id,
+                new_key=lambda: tokens.token_hex(32),
+                complain=self._complain,
+                shown=_shown,
+                parallelism=self.parallelism,
+                tool=f"reconciler {__version__}",
+                stop=stop,
+            )
+        finally:
+            for provider in providers.values():
+                await provider.close()
+
+    def _complain(self, resource: Resource, problem: Problem) -> Complaint:
+        return complaint_for(self.config, resource, problem)
+
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command's coroutine."""
+    return asyncio.run(work)
+
+
+def _shown(path: FieldPath, value: Any) -> bool:
+    """Whether a value of a live object may be shown: not when somebody typed a secret into it."""
+    if value is None or isinstance(value, bool | int | float):
+        return True
+    from reconciler.specs.plaintext import suspicions
+
+    name = next((str(part) for part in reversed(path) if part != "value"), "")
+    table: Mapping[str, Any] = {name: value}
+    return not suspicions(table)

@@ -1,0 +1,350 @@
+"""Desired, prior and live of one resource in; the change it needs out, each field with its cause.
+
+The only file that knows DeepDiff, and it asks DeepDiff only about lists that
+differ: plain values and tables are compared here, unchanged ones not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from reconciler.core.attributes import ID, REF, Attributes, canonical, digest
+from reconciler.core.model import (
+    Action,
+    Cause,
+    Change,
+    FieldChange,
+    Path,
+    Remote,
+    Resource,
+    ResourceAddress,
+    ResourceState,
+)
+from reconciler.core.ports import ResourceKind
+
+__all__ = ["Decision", "compare", "decide", "drifted", "fingerprint", "needs_record"]
+
+_NOTHING = Attributes({})
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is to happen to one resource, with the three views it was decided on.
+
+    ``problem`` is set when nothing can happen as things are; ``hint`` says
+    what would help.
+    """
+
+    change: Change
+    desired: Resource | None
+    prior: ResourceState | None
+    live: Remote | None
+    problem: str = ""
+    hint: str = ""
+
+
+def fingerprint(remote: Remote) -> str:
+    """Digest of a live object: what we can compare of it, and the platform's version marker."""
+    return digest(remote.id.encode(), canonical(remote.attributes.values_), remote.version.encode())
+
+
+def decide(
+    kind: ResourceKind,
+    desired: Resource | None,
+    prior: ResourceState | None,
+    live: Remote | None,
+    *,
+    changed_secrets: frozenset[str] = frozenset(),
+    force_replace: bool = False,
+    shown: Callable[[Path, Any], bool] = lambda path, value: True,
+    moved_from: ResourceAddress | None = None,
+) -> Decision | None:
+    """The change that brings *live* to *desired*, or None when there is nothing to do.
+
+    *changed_secrets* names the write-only attributes whose value is not the
+    one that was sent last. *shown* says whether a value may be shown to
+    people; one that may not becomes a sensitive change. *moved_from* is the
+    address that *prior* had until now.
+    """
+    if desired is None:
+        assert prior is not None, "a resource that nobody wants and nobody remembers"
+        return _unwanted(kind, prior, live)
+    if live is None:
+        return Decision(
+            Change(
+                desired.address,
+                Action.CREATE,
+                "new" if prior is None else "gone from the platform",
+                source=desired.source,
+                moved_from=moved_from,
+            ),
+            desired,
+            prior,
+            None,
+        )
+    if prior is None:
+        return _untracked(kind, desired, live, shown)
+    if (
+        live.wire_digest
+        and live.wire_digest == prior.wire_digest
+        and desired.attributes.raw == prior.attributes.raw
+        and not changed_secrets
+        and not force_replace
+    ):
+        # The bytes that we last read back, and the fields that we wrote then.
+        fields: tuple[FieldChange, ...] = ()
+    else:
+        fields = compare(kind, desired, prior, live, changed_secrets=changed_secrets, shown=shown)
+    replacing = force_replace or any(field.forces_replace for field in fields)
+    if not fields and not force_replace:
+        if moved_from is None and not needs_record(desired, prior):
+            return None
+        change = Change(
+            desired.address,
+            Action.RECORD if moved_from is None else Action.MOVE,
+            "already so on the platform" if moved_from is None else f"moved from {moved_from}",
+            source=desired.source,
+            remote_id=live.id,
+            moved_from=moved_from,
+        )
+        return Decision(change, desired, prior, live)
+    change = Change(
+        desired.address,
+        Action.REPLACE if replacing else Action.UPDATE,
+        _why(fields, forced=force_replace),
+        fields,
+        source=desired.source,
+        remote_id=live.id,
+        moved_from=moved_from,
+    )
+    return Decision(change, desired, prior, live)
+
+
+def needs_record(desired: Resource, prior: ResourceState) -> bool:
+    """Whether the state has something to learn although the platform is as desired."""
+    return (
+        desired.lifecycle.prevent_destroy != prior.protected
+        or desired.depends_on != prior.depends_on
+        or (desired.attributes.raw != prior.attributes.raw and desired.attributes != prior.attributes)
+    )
+
+
+def compare(
+    kind: ResourceKind,
+    desired: Resource,
+    prior: ResourceState | None,
+    live: Remote,
+    *,
+    changed_secrets: frozenset[str] = frozenset(),
+    shown: Callable[[Path, Any], bool] = lambda path, value: True,
+) -> tuple[FieldChange, ...]:
+    """The managed fields in which *live* is not as *desired*.
+
+    Managed is what the spec sets, and what it set when it was last applied:
+    a field taken out of a spec goes back to its default.
+    """
+    wanted = desired.attributes.values_
+    before = prior.attributes.values_ if prior is not None else {}
+    seen = live.attributes.values_
+    ignored = desired.lifecycle.ignore_changes
+    changes: list[FieldChange] = []
+    for key in {**wanted, **before}:
+        if key in ignored:
+            continue
+        if key in kind.write_only:
+            if key in changed_secrets:
+                changes.append(
+                    FieldChange((key,), None, None, sensitive=True, forces_replace=key in kind.immutable)
+                )
+            continue
+        default = kind.defaults.get(key)
+        to_be = wanted.get(key, default)
+        is_now = seen.get(key, default)
+        if to_be == is_now:
+            continue
+        was = before.get(key, default) if key in before else is_now
+        for path, old, new in _leaves((key,), is_now, to_be):
+            changes.append(
+                FieldChange(
+                    path,
+                    old if shown(path, old) else None,
+                    new if shown(path, new) else None,
+                    _cause(path, old, new, was),
+                    sensitive=not (shown(path, old) and shown(path, new)),
+                    forces_replace=key in kind.immutable,
+                )
+            )
+    return tuple(sorted(changes, key=lambda change: [str(part) for part in change.path]))
+
+
+def drifted(
+    kind: ResourceKind,
+    prior: ResourceState,
+    live: Remote,
+    *,
+    ignored: tuple[str, ...] = (),
+    shown: Callable[[Path, Any], bool] = lambda path, value: True,
+) -> tuple[FieldChange, ...]:
+    """The managed fields in which *live* is not what we last applied.
+
+    Here ``before`` is what we applied and ``after`` what is there now.
+    """
+    if live.wire_digest and live.wire_digest == prior.wire_digest:
+        return ()
+    changes: list[FieldChange] = []
+    seen = live.attributes.values_
+    for key, was in prior.attributes.values_.items():
+        if key in ignored or key in kind.write_only:
+            continue
+        is_now = seen.get(key, kind.defaults.get(key))
+        if was == is_now:
+            continue
+        for path, old, new in _leaves((key,), was, is_now):
+            visible = shown(path, old) and shown(path, new)
+            changes.append(
+                FieldChange(
+                    path,
+                    old if visible else None,
+                    new if visible else None,
+                    Cause.DRIFT,
+                    sensitive=not visible,
+                    forces_replace=key in kind.immutable,
+                )
+            )
+    return tuple(sorted(changes, key=lambda change: [str(part) for part in change.path]))
+
+
+def _unwanted(kind: ResourceKind, prior: ResourceState, live: Remote | None) -> Decision:
+    if live is None:
+        change = Change(prior.address, Action.FORGET, "gone from the platform, and from the specs")
+        return Decision(change, None, prior, None)
+    change = Change(
+        prior.address,
+        Action.DELETE,
+        "no longer in the specs",
+        remote_id=live.id,
+        irreversible=kind.unreadable,
+    )
+    return Decision(change, None, prior, live)
+
+
+def _untracked(
+    kind: ResourceKind, desired: Resource, live: Remote, shown: Callable[[Path, Any], bool]
+) -> Decision:
+    """Something of this identity is there, and we never applied it."""
+    fields = compare(kind, desired, None, live, shown=shown)
+    # A secret that is on the platform cannot be seen, so it cannot be told equal.
+    blind = sorted(key for key in desired.attributes if key in kind.write_only)
+    change = Change(
+        desired.address,
+        Action.ADOPT,
+        "already on the platform" + (", equal" if not fields else ""),
+        fields,
+        source=desired.source,
+        remote_id=live.id,
+    )
+    decision = Decision(change, desired, None, live)
+    if live.foreign:
+        return replace(
+            decision,
+            problem=f"{desired.address}: the platform's vendor owns an object of this name",
+            hint="Choose another name; what belongs to the vendor is never touched.",
+        )
+    if any(field.forces_replace for field in fields):
+        names = ", ".join(sorted({str(field.path[0]) for field in fields if field.forces_replace}))
+        return replace(
+            decision,
+            problem=f"{desired.address}: an object of this name exists (id {live.id}) "
+            f"and differs in {names}, which can only be set at creation",
+            hint="Make the spec say what is there, or delete the object on the platform.",
+        )
+    if (fields or blind) and not desired.lifecycle.adopt:
+        what = (
+            f"differs in {', '.join(sorted({str(field.path[0]) for field in fields}))}"
+            if fields
+            else f"its {', '.join(blind)} cannot be read back to compare"
+        )
+        return replace(
+            decision,
+            problem=f"{desired.address}: an object of this name exists (id {live.id}) and {what}",
+            hint="To take it under management, say so in the spec:\n\n    [lifecycle]\n    adopt = true\n",
+        )
+    return decision
+
+
+def _why(fields: tuple[FieldChange, ...], *, forced: bool) -> str:
+    if forced:
+        return "replacement was asked for"
+    forcing = sorted({str(field.path[0]) for field in fields if field.forces_replace})
+    if forcing:
+        return f"{', '.join(forcing)} can only be set at creation"
+    causes = {field.cause for field in fields}
+    if causes == {Cause.DRIFT}:
+        return "changed outside"
+    if causes == {Cause.REFERENCE}:
+        return "refers to an object that gets a new id"
+    if causes & {Cause.DRIFT, Cause.BOTH}:
+        return "spec changed, and changed outside"
+    return "spec changed"
+
+
+def _cause(path: Path, is_now: Any, to_be: Any, was_at_top: Any) -> Cause:
+    if _holds_reference(to_be):
+        return Cause.REFERENCE
+    was = was_at_top
+    for part in path[1:]:
+        if isinstance(was, Mapping):
+            was = was.get(part)
+        elif isinstance(was, list) and isinstance(part, int) and part < len(was):
+            was = was[part]
+        else:
+            was = None
+    if was == is_now:
+        return Cause.SPEC
+    if was == to_be:
+        return Cause.DRIFT
+    return Cause.BOTH
+
+
+def _holds_reference(value: Any) -> bool:
+    return isinstance(value, Mapping) and len(value) == 1 and REF in value
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, Mapping) and not (len(value) == 1 and (REF in value or ID in value))
+
+
+def _leaves(path: Path, before: Any, after: Any) -> Iterator[tuple[Path, Any, Any]]:
+    """The smallest differing places of two unequal values."""
+    if _is_table(before) and _is_table(after):
+        for key in {**before, **after}:
+            old, new = before.get(key), after.get(key)
+            if old != new:
+                yield from _leaves((*path, key), old, new)
+    elif isinstance(before, list) and isinstance(after, list) and before and after:
+        yield from _list_leaves(path, before, after)
+    else:
+        yield path, before, after
+
+
+def _list_leaves(path: Path, before: list[Any], after: list[Any]) -> Iterator[tuple[Path, Any, Any]]:
+    if not any(isinstance(item, Mapping | list) for item in (*before, *after)):
+        # A list of words reads better whole than item by item.
+        yield path, before, after
+        return
+    from deepdiff import DeepDiff  # 130 ms to import; most plans never need it
+    from deepdiff.helper import notpresent
+
+    found = False
+    tree = DeepDiff(before, after, view="tree", threshold_to_diff_deeper=0)
+    for kind in sorted(tree):
+        for level in tree[kind]:
+            found = True
+            inner = tuple(level.path(output_format="list"))
+            old = None if level.t1 is notpresent else level.t1
+            new = None if level.t2 is notpresent else level.t2
+            yield (*path, *inner), old, new
+    if not found:  # differs in a way that DeepDiff holds equal, such as 1 and 1.0
+        yield path, before, after

@@ -1,0 +1,359 @@
+"""The sockets: what the core and the engine need of the world, as protocols.
+
+Whoever implements one keeps the contract in its docstring; `reconciler.testing`
+holds a suite for each that says so in tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from reconciler.core.attributes import Attributes
+from reconciler.core.events import Event
+from reconciler.core.model import (
+    LockInfo,
+    Path,
+    Remote,
+    Resource,
+    ResourceAddress,
+    Stamp,
+    State,
+    Verb,
+)
+
+__all__ = [
+    "Draft",
+    "Fact",
+    "Journal",
+    "Lock",
+    "Place",
+    "PlatformContext",
+    "Problem",
+    "Provider",
+    "ProviderPlugin",
+    "Reader",
+    "Reporter",
+    "Resolution",
+    "ResourceKind",
+    "RunSummary",
+    "SecretSource",
+    "SpecReading",
+    "StateBackend",
+]
+
+Reporter = Callable[[Event], None]
+"""Takes each event as it happens. Must be quick and must not raise."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceKind:
+    """What the core has to know of one kind of object of one vendor.
+
+    ``identity``: attributes that together name an object among its kind on
+    the platform. ``immutable``: attributes whose change needs a new object.
+    ``defaults``: what absence means, where the vendor documents it.
+    ``write_only``: attributes that the platform never shows; they hold secrets
+    and are compared by keyed hash. ``unreadable`` says, for kinds with
+    ``write_only`` attributes, why a deleted object may not come back whole.
+    """
+
+    name: str
+    identity: tuple[str, ...]
+    immutable: frozenset[str] = frozenset()
+    defaults: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    write_only: frozenset[str] = frozenset()
+    unreadable: str = ""
+
+    def identity_of(self, attributes: Attributes) -> tuple[str, ...]:
+        """The natural key that these attributes give an object."""
+        values = attributes.values_
+        return tuple(str(values.get(key) or "") for key in self.identity)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something about a draft that a policy may limit: ``gpus``, 4, and where the spec says it."""
+
+    name: str
+    value: Any
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong at one place of a spec's table (or, with an address, of a resource)."""
+
+    path: Path
+    summary: str
+    hint: str = ""
+    address: ResourceAddress | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One resource that a spec's table gives: its kind and canonical attributes."""
+
+    kind: str
+    attributes: Mapping[str, Any]
+    facts: tuple[Fact, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SpecReading:
+    """What a provider makes of one spec's table: drafts, or problems, or both."""
+
+    drafts: tuple[Draft, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a spec is placed: the platform's name, the address name, the stack's directory."""
+
+    platform: str
+    name: str
+    directory: FilePath
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """Resources with every ``$lookup`` replaced by an id, or what could not be found."""
+
+    resources: tuple[Resource, ...]
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class Reader(Protocol):
+    """What can be asked of a platform without changing it. Every method may raise `ProviderError`."""
+
+    @property
+    def name(self) -> str:
+        """The platform's name in ``reconciler.toml``."""
+
+    @property
+    def kinds(self) -> Mapping[str, ResourceKind]:
+        """The kinds that this provider knows, by name, in the order in which to create them."""
+
+    def list(self, kind: str, *, usage: bool = False) -> AsyncIterator[Remote]:
+        """Every object of *kind* that exists, in one or few calls: complete, or an exception.
+
+        With *usage*, each says what uses it.
+        """
+
+    async def read(self, kind: str, remote_id: str, *, usage: bool = False) -> Remote | None:
+        """The object with this id by the platform's surest call; None when it does not exist."""
+
+    async def find(self, kind: str, attributes: Attributes) -> Remote | None:
+        """The object with the natural identity that *attributes* give it; None when there is none."""
+
+    async def resolve(self, resources: Sequence[Resource]) -> Resolution:
+        """Turn names into ids, by listings."""
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a write may take to show in `read`."""
+
+    def call(self, verb: Verb, kind: str, remote_id: str) -> str:
+        """The request that *verb* would be, for a person: ``DELETE /api/v1/asset/environment/9d4f…``."""
+
+
+class Provider(Reader, Protocol):
+    """A platform that we may change.
+
+    Writes send what is managed, keep what is not, and raise `OutcomeUnknown`
+    when no answer says whether they happened: the engine settles that by
+    reading. They never repeat a request that may have had its effect.
+    Attributes come in with references resolved to ids and with the values of
+    secrets in the place of their markers.
+    """
+
+    async def create(self, address: ResourceAddress, attributes: Attributes, *, key: str) -> str:
+        """Make the object and return its id. *key* is unique to this step of this run."""
+
+    async def update(
+        self, address: ResourceAddress, remote_id: str, attributes: Attributes, *, previous: Remote
+    ) -> None:
+        """Write the managed *attributes* over *previous*, the object as it was just read.
+
+        A managed attribute that is None is cleared.
+        """
+
+    async def delete(self, address: ResourceAddress, remote_id: str) -> None:
+        """Remove the object. One that is gone already is success."""
+
+    async def close(self) -> None:
+        """Give back connections. Nothing is asked of it afterwards."""
+
+
+class SecretSource(Protocol):
+    """Where secret references are resolved, and where known values are kept out of every text."""
+
+    def value(self, reference: Mapping[str, Any]) -> str:
+        """The value behind ``{"env": …}``, ``{"file": …}`` or ``{"command": […]}``.
+
+        Raises `SecretUnavailable`.
+        """
+
+    def learn(self, value: str) -> None:
+        """Keep *value* (an access token, say) out of every text from now on."""
+
+    def mask(self, text: str) -> str:
+        """*text* with every known secret value replaced by ``(secret)``."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformContext:
+    """What a plugin gets to open a platform besides its settings.
+
+    ``directory`` is where an embedded platform may keep its file. ``clock``
+    gives Unix time in seconds, ``new_id`` a new UUID, ``random`` a number in
+    [0, 1) for jitter.
+    """
+
+    platform: str
+    directory: FilePath
+    secrets: SecretSource
+    clock: Callable[[], float]
+    new_id: Callable[[], str]
+    random: Callable[[], float]
+    parallelism: int
+    user_agent: str
+
+
+class ProviderPlugin(Protocol):
+    """The code for one vendor: what ``discover()`` finds.
+
+    Importing the module that holds a plugin must be cheap; what reads specs
+    or talks HTTP is imported inside the methods.
+    """
+
+    @property
+    def name(self) -> str:
+        """``runai``: what ``provider = "…"`` names."""
+
+    @property
+    def kinds(self) -> Mapping[str, ResourceKind]:
+        """As `Reader.kinds`."""
+
+    def read_settings(self, table: Mapping[str, Any]) -> tuple[Any, tuple[Problem, ...]]:
+        """The settings in ``[platforms.NAME]``, and what is wrong with them."""
+
+    def spec_fields(self, kind: str) -> frozenset[str]:
+        """The keys that a spec of *kind* may have for this provider."""
+
+    def read_spec(self, kind: str, table: Mapping[str, Any], place: Place) -> SpecReading:
+        """What one spec's table (shared fields and the platform's own, merged) asks for."""
+
+    def spec_schema(self, kind: str) -> Mapping[str, Any]:
+        """JSON Schema of that table."""
+
+    def settings_schema(self) -> Mapping[str, Any]:
+        """JSON Schema of ``[platforms.NAME]``."""
+
+    def open(self, settings: Any, context: PlatformContext) -> Provider:
+        """The platform behind these settings. Sends nothing yet."""
+
+    def embedded(self, settings: Any, context: PlatformContext, *, served: bool = False) -> Any:
+        """The vendor's API as an ASGI application, when ``endpoint = "embedded"``; else None.
+
+        *served* says that a server runs it, so that connections can be cut.
+        """
+
+
+class Lock(Protocol):
+    """A lock that is held."""
+
+    @property
+    def info(self) -> LockInfo:
+        """Who holds it: us."""
+
+    def check(self) -> None:
+        """Raise `LockLost` when it was broken. Called before every write that matters."""
+
+
+class Journal(Protocol):
+    """One run's record, append-only."""
+
+    async def append(self, record: Any) -> None:
+        """Return when *record* is on stable storage. Many at once cost one sync."""
+
+    def write(self, record: Any) -> None:
+        """Add *record* in order; durable no later than the next `append`, `flush` or `close`."""
+
+    async def flush(self) -> None:
+        """Return when all that was added is on stable storage."""
+
+    async def close(self) -> None:
+        """Make everything durable and let go of the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """One past or open run as ``history`` shows it. Times are RFC 3339, UTC."""
+
+    id: str
+    command: str
+    who: str
+    started: str
+    ended: str
+    outcome: str
+    digest: str
+    revision: str
+    counts: Mapping[str, int]
+
+
+class StateBackend(Protocol):
+    """What must survive a crash: the state, the journals, the lock. `BackendContract` tests it."""
+
+    def lock(
+        self, command: str, *, timeout: float, waiting: Callable[[str], None]
+    ) -> AbstractContextManager[Lock]:
+        """Hold the stack for ourselves.
+
+        Waits up to *timeout* seconds, telling *waiting* about the holder
+        once, then raises `LockHeld`.
+        """
+
+    def reading(self, *, timeout: float, waiting: Callable[[str], None]) -> AbstractContextManager[None]:
+        """Hold off writers while something is read. Readers do not hinder each other."""
+
+    def load(self) -> State:
+        """The state as it was last committed. Raises `StateUnreadable` rather than guess."""
+
+    def commit(self, state: State, *, expected: Stamp, lock: Lock) -> None:
+        """Make *state* the stored one: all or nothing, durable on return.
+
+        Raises `StateMoved`, and changes nothing, when what is stored is not
+        *expected*.
+        """
+
+    def begin(self, run: str, lock: Lock) -> Journal:
+        """Start the journal of a new run."""
+
+    def resume(self, run: str, lock: Lock) -> Journal:
+        """Go on with the journal of a dead run; a torn last record is cut off."""
+
+    def seal(self, run: str, lock: Lock) -> None:
+        """The journal of *run* is closed: from here on it is history."""
+
+    def open_run(self) -> str | None:
+        """The run whose journal was never closed, if any."""
+
+    def records(self, run: str) -> Iterable[Any]:
+        """The records of a run, in order, without a torn last one."""
+
+    def runs(self) -> Sequence[RunSummary]:
+        """All runs, newest first."""
+
+    def unlock(self, lock_id: str) -> tuple[LockInfo, bool | None]:
+        """Break the lock with this id; returns its holder, and whether that process seems alive.
+
+        Raises `StateError` when there is no such lock.
+        """

@@ -1,0 +1,98 @@
+"""What came of something, as values: a run, a comparison, a settlement. Renderers read these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from reconciler.core.model import FieldChange, Plan, Remote, ResourceAddress
+
+__all__ = ["DriftReport", "Drifted", "Outcome", "RunReport", "Settlement"]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How each step of a run ended, by number. Filled in while it runs.
+
+    ``done`` steps are in effect; ``uncertain`` ones may be; ``rolled_back``
+    ones were, and are no longer; ``not_rolled_back`` ones should not be.
+    ``errors`` and ``remedies`` say why, and what a person can do.
+    """
+
+    done: set[int] = field(default_factory=set)
+    failed: set[int] = field(default_factory=set)
+    uncertain: set[int] = field(default_factory=set)
+    not_started: set[int] = field(default_factory=set)
+    rolled_back: set[int] = field(default_factory=set)
+    not_rolled_back: set[int] = field(default_factory=set)
+    errors: dict[int, str] = field(default_factory=dict)
+    remedies: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def is_complete(self) -> bool:
+        """Every step is done and stayed."""
+        return not (
+            self.failed or self.uncertain or self.not_started or self.rolled_back or self.not_rolled_back
+        )
+
+    @property
+    def is_rolled_back(self) -> bool:
+        """Nothing of the plan is left in effect, for certain."""
+        return not (self.done or self.uncertain or self.not_rolled_back)
+
+    def counts(self) -> dict[str, int]:
+        """How many steps ended how, without the zeros."""
+        every = {
+            "done": self.done,
+            "failed": self.failed,
+            "uncertain": self.uncertain,
+            "rolled_back": self.rolled_back,
+            "not_rolled_back": self.not_rolled_back,
+            "not_started": self.not_started,
+        }
+        return {name: len(steps) for name, steps in every.items() if steps}
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What an apply came to. ``outcome``: applied, rolled back, failed, interrupted, or open.
+
+    A run is *open* when nobody can say yet what became of a step, or when its
+    end could not be written down; the next command that takes the lock
+    settles it. ``error`` says what was in the way.
+    """
+
+    run: str
+    plan: Plan
+    outcome: str
+    steps: Outcome
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What was found out about a dead run: a line for each open step."""
+
+    run: str
+    command: str
+    findings: tuple[str, ...]
+    conflicts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Drifted:
+    """One managed resource that is not as we applied it: fields, or the whole object gone."""
+
+    address: ResourceAddress
+    fields: tuple[FieldChange, ...]
+    gone: bool = False
+    live: Remote | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DriftReport:
+    """What differs from the state on the platforms, and how many resources were compared."""
+
+    checked: int
+    drifted: tuple[Drifted, ...]
+    unmanaged: tuple[tuple[str, Remote], ...] = ()
+    warnings: tuple[str, ...] = ()

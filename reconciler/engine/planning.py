@@ -1,0 +1,495 @@
+"""From specs, state and platforms to a plan. Thinks, asks, and changes nothing."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+from reconciler.core.attributes import ID, REF, SECRET, Attributes, canonical, marked, replace_markers
+from reconciler.core.diff import Decision, decide
+from reconciler.core.model import (
+    Action,
+    Change,
+    Path,
+    Plan,
+    Remote,
+    Resource,
+    ResourceAddress,
+    ResourceState,
+    SpecSet,
+    State,
+    UsedBy,
+)
+from reconciler.core.planner import order
+from reconciler.core.policy import Policy, thresholds
+from reconciler.core.ports import Problem, Reader, ResourceKind
+from reconciler.engine.concurrency import together
+from reconciler.engine.refresh import Live, refresh
+from reconciler.engine.secrets import Secrets, describe, keyed_hash
+from reconciler.errors import Complaint, PlanImpossible, SecretUnavailable, SpecErrors
+
+__all__ = ["PlanOptions", "Planned", "make_plan"]
+
+_MANY = 10
+"""From so many objects of one kind on, one listing is kinder than a read of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """What the user asked of a plan beyond the specs."""
+
+    destroy: bool = False
+    targets: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
+    replaces: tuple[ResourceAddress, ...] = ()
+    refresh: bool = True
+    allow_deletes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan, and the wire digests of the resources that were seen to be as the state will say."""
+
+    plan: Plan
+    seen: Mapping[ResourceAddress, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """What making a plan needs besides specs and state."""
+
+    readers: Mapping[str, Reader]
+    policy: Policy
+    secrets: Secrets
+    parallelism: int
+    tool: str
+    complain: Callable[[Resource, Problem], Complaint]
+    shown: Callable[[Path, Any], bool]
+
+
+async def make_plan(planner: Planner, specs: SpecSet, state: State, options: PlanOptions) -> Planned:
+    """The plan that brings the platforms from what they are to what *specs* say.
+
+    Raises `PlanImpossible` or `SpecErrors` when there is none, and whatever a
+    platform raises when it cannot be asked.
+    """
+    warnings = list(specs.warnings)
+    prior, moved_from = _moved(specs, state)
+    desired, found = await _resolved(planner, specs.resources)
+    warnings += found
+    live = await _live(planner, desired, prior, refreshing=options.refresh)
+    warnings += live.warnings()
+    work = _Work(planner, state, prior, moved_from, desired, live, frozenset(options.replaces))
+    work.decide_all()
+    if work.problems:
+        raise PlanImpossible("\n".join(work.problems), hint="\n".join(dict.fromkeys(work.hints)))
+    decisions, partial = _selected(work, options)
+    decisions = await _with_usage(planner, decisions)
+    warnings += work.warnings
+    warnings += _proposed_moves(decisions)
+    deposed = _deposed(prior, live)
+    changes = tuple(
+        sorted(
+            [
+                *(decision.change for decision in decisions if decision.change.action is not Action.RECORD),
+                *(
+                    Change(address, Action.DELETE, "left behind by a replacement", remote_id=old.id)
+                    for address, old in deposed
+                ),
+            ],
+            key=lambda change: (change.address, change.remote_id),
+        )
+    )
+    protected = [decision.change.address for decision in decisions if _protected(decision)]
+    refusals = thresholds(
+        planner.policy,
+        changes,
+        protected,
+        len(prior),
+        destroy=options.destroy,
+        allow_deletes=options.allow_deletes,
+    )
+    plan = Plan(
+        stack=state.stack,
+        base=state.stamp,
+        specs_digest=specs.digest,
+        revision=specs.revision,
+        changes=changes,
+        steps=order(decisions, deposed),
+        warnings=tuple(dict.fromkeys(warnings)),
+        refusals=refusals,
+        partial=partial,
+        tool=planner.tool,
+        destroy=options.destroy,
+    )
+    return Planned(plan, work.seen)
+
+
+def _moved(
+    specs: SpecSet, state: State
+) -> tuple[dict[ResourceAddress, ResourceState], dict[ResourceAddress, ResourceAddress]]:
+    """The records under the addresses that ``[[moved]]`` gives them, and where each came from."""
+    prior = dict(state.resources)
+    moved_from: dict[ResourceAddress, ResourceAddress] = {}
+    wanted = {resource.address for resource in specs.resources}
+    for move in specs.moves:
+        if move.old not in prior or move.new not in wanted:
+            continue  # done already, or for a resource that is gone: a [[moved]] may stay in the file
+        if move.new in prior:
+            raise PlanImpossible(
+                f"[[moved]]: {move.old} cannot become {move.new}, which the state knows as another object",
+                hint="Remove the [[moved]] entry, or forget one of the two with `reconciler state rm`.",
+            )
+        if move.old in wanted:
+            raise PlanImpossible(
+                f"[[moved]]: {move.old} is still in the specs",
+                hint="Remove its spec, or the [[moved]] entry.",
+            )
+        prior[move.new] = replace(prior.pop(move.old), address=move.new)
+        moved_from[move.new] = move.old
+    return prior, moved_from
+
+
+async def _resolved(
+    planner: Planner, resources: Sequence[Resource]
+) -> tuple[dict[ResourceAddress, Resource], list[str]]:
+    """The resources with names turned into ids by their platforms."""
+    by_platform: dict[str, list[Resource]] = defaultdict(list)
+    for resource in resources:
+        by_platform[resource.address.platform].append(resource)
+    platforms = sorted(by_platform)
+    answers = await together(
+        (planner.readers[platform].resolve(by_platform[platform]) for platform in platforms),
+        parallelism=planner.parallelism,
+    )
+    desired: dict[ResourceAddress, Resource] = {}
+    complaints: list[Complaint] = []
+    warnings: list[str] = []
+    sources = {resource.address: resource for resource in resources}
+    for answer in answers:
+        warnings += answer.warnings
+        for problem in answer.problems:
+            assert problem.address is not None
+            complaints.append(planner.complain(sources[problem.address], problem))
+        for resource in answer.resources:
+            desired[resource.address] = resource
+    if complaints:
+        raise SpecErrors(complaints)
+    return desired, warnings
+
+
+async def _live(
+    planner: Planner,
+    desired: Mapping[ResourceAddress, Resource],
+    prior: Mapping[ResourceAddress, ResourceState],
+    *,
+    refreshing: bool,
+) -> Live:
+    if refreshing:
+        kinds = {(address.platform, address.kind) for address in desired}
+        return await refresh(planner.readers, kinds, prior.values(), parallelism=planner.parallelism)
+    live = Live()
+    for address, record in prior.items():
+        kind = planner.readers[address.platform].kinds[address.kind]
+        remote = Remote(
+            kind.name,
+            record.remote_id,
+            kind.identity_of(record.attributes),
+            record.attributes,
+            wire_digest=record.wire_digest,
+        )
+        live.add(address.platform, remote)
+    return live
+
+
+class _Work:
+    """The decisions of one plan, while they are made."""
+
+    def __init__(
+        self,
+        planner: Planner,
+        state: State,
+        prior: Mapping[ResourceAddress, ResourceState],
+        moved_from: Mapping[ResourceAddress, ResourceAddress],
+        desired: Mapping[ResourceAddress, Resource],
+        live: Live,
+        replaces: frozenset[ResourceAddress],
+    ) -> None:
+        self._planner = planner
+        self._state = state
+        self._prior = prior
+        self._moved_from = moved_from
+        self.desired = desired
+        self._live = live
+        self._replaces = replaces
+        self._claimed = {(a.platform, a.kind, record.remote_id) for a, record in prior.items()}
+        self._new_ids: set[ResourceAddress] = set()
+        self._ids: dict[str, str] = {}
+        self.decisions: dict[ResourceAddress, Decision] = {}
+        self.seen: dict[ResourceAddress, str] = {}
+        self.problems: list[str] = []
+        self.hints: list[str] = []
+        self.warnings: list[str] = []
+
+    def decide_all(self) -> None:
+        """Decide on every resource, and again on whatever refers to one that gets a new id."""
+        unknown = [address for address in self._replaces if address not in self.desired]
+        if unknown:
+            raise PlanImpossible(f"--replace {unknown[0]}: the specs have no such resource")
+        referring: dict[ResourceAddress, list[ResourceAddress]] = defaultdict(list)
+        for address, resource in self.desired.items():
+            for _, text in _references(resource.attributes):
+                referring[ResourceAddress.parse(text)].append(address)
+        for target in referring:
+            found = self._find(target)
+            if found is not None:
+                self._ids[str(target)] = found.id
+        for address in self.desired:
+            self._decide(address)
+        for address in self._prior:
+            if address not in self.desired:
+                self._decide(address)
+        queue = deque(address for address in referring if self._gets_new_id(address))
+        self._new_ids.update(queue)
+        while queue:
+            for address in referring[queue.popleft()]:
+                self._decide(address)
+                if address in referring and address not in self._new_ids and self._gets_new_id(address):
+                    self._new_ids.add(address)
+                    queue.append(address)
+        for decision in self.decisions.values():
+            if decision.problem:
+                self.problems.append(decision.problem)
+                self.hints.append(decision.hint)
+
+    def _gets_new_id(self, address: ResourceAddress) -> bool:
+        decision = self.decisions.get(address)
+        return decision is not None and decision.change.action in (Action.CREATE, Action.REPLACE)
+
+    def _find(self, address: ResourceAddress) -> Remote | None:
+        """The live object of an address: by the id that we remember, else by its natural identity."""
+        record = self._prior.get(address)
+        if record is not None and (known := self._live.of(record)) is not None:
+            return known
+        resource = self.desired.get(address)
+        if resource is None:
+            return None
+        identity = self._kind(address).identity_of(resource.attributes)
+        found = self._live.by_identity.get((address.platform, address.kind, identity))
+        if found is None or (address.platform, address.kind, found.id) in self._claimed:
+            return None
+        return found
+
+    def _kind(self, address: ResourceAddress) -> ResourceKind:
+        return self._planner.readers[address.platform].kinds[address.kind]
+
+    def _decide(self, address: ResourceAddress) -> None:
+        kind = self._kind(address)
+        resource = self.desired.get(address)
+        record = self._prior.get(address)
+        live = self._find(address)
+        if record is not None and live is not None and live.id != record.remote_id:
+            record = None  # somebody deleted ours and made another of the same name
+        changed: frozenset[str] = frozenset()
+        if resource is not None:
+            resource = self._with_ids(resource)
+            if record is not None and kind.write_only:
+                changed = self._changed_secrets(resource, record)
+        decision = decide(
+            kind,
+            resource,
+            record,
+            live,
+            changed_secrets=changed,
+            force_replace=address in self._replaces and live is not None and record is not None,
+            shown=self._planner.shown,
+            moved_from=self._moved_from.get(address),
+        )
+        if decision is None:
+            self.decisions.pop(address, None)
+        else:
+            self.decisions[address] = decision
+        if live is not None and resource is not None and live.wire_digest:
+            settled = decision is None or (
+                not decision.change.fields
+                and decision.change.action in (Action.RECORD, Action.MOVE, Action.ADOPT)
+            )
+            if settled and (record is None or record.wire_digest != live.wire_digest):
+                self.seen[address] = live.wire_digest
+            elif not settled:
+                self.seen.pop(address, None)
+
+    def _with_ids(self, resource: Resource) -> Resource:
+        """*resource* with the references whose ids stay as they are turned into ids."""
+        if not any(True for _ in _references(resource.attributes)):
+            return resource
+
+        def known(text: str) -> dict[str, str]:
+            if text in self._ids and ResourceAddress.parse(text) not in self._new_ids:
+                return {ID: self._ids[text]}
+            return {REF: text}
+
+        attributes = Attributes(replace_markers(resource.attributes.values_, REF, known))
+        return replace(resource, attributes=attributes)
+
+    def _changed_secrets(self, resource: Resource, record: ResourceState) -> frozenset[str]:
+        changed: set[str] = set()
+        for path, reference in marked(resource.attributes.values_, SECRET):
+            known = record.secrets.get(".".join(map(str, path)))
+            if known is None:
+                continue
+            try:
+                value = self._planner.secrets.value(reference)
+            except SecretUnavailable as error:
+                self.warnings.append(
+                    f"{resource.address}: cannot tell whether {describe(reference)} changed: {error}"
+                )
+                continue
+            if keyed_hash(self._state.secret_key, value) != known:
+                changed.add(str(path[0]))
+        return frozenset(changed)
+
+
+def _references(attributes: Attributes) -> Iterable[tuple[Path, str]]:
+    if b'"' + REF.encode() + b'"' not in attributes.raw:
+        return ()
+    return marked(attributes.values_, REF)
+
+
+def _selected(work: _Work, options: PlanOptions) -> tuple[list[Decision], tuple[str, ...]]:
+    """The decisions that ``--target`` and ``--exclude`` leave, and what they leave out."""
+    decisions = [work.decisions[address] for address in sorted(work.decisions)]
+    if not options.targets and not options.excludes:
+        return decisions, ()
+    chosen = {decision.change.address for decision in decisions}
+    needs: dict[ResourceAddress, tuple[ResourceAddress, ...]] = {}
+    for decision in decisions:
+        needs[decision.change.address] = (
+            decision.desired.depends_on
+            if decision.desired is not None
+            else decision.prior.depends_on
+            if decision.prior is not None
+            else ()
+        )
+    if options.targets:
+        hit = {a for a in chosen if any(fnmatchcase(str(a), glob) for glob in options.targets)}
+        known = {*work.desired, *chosen}
+        for glob in options.targets:
+            if not any(fnmatchcase(str(address), glob) for address in known):
+                raise PlanImpossible(f"--target {glob}: no resource has such an address")
+        chosen = _closure(hit, lambda address: [need for need in needs.get(address, ()) if need in needs])
+    if options.excludes:
+        out = {a for a in needs if any(fnmatchcase(str(a), glob) for glob in options.excludes)}
+        needed_by: dict[ResourceAddress, list[ResourceAddress]] = defaultdict(list)
+        for address, needed in needs.items():
+            for other in needed:
+                needed_by[other].append(address)
+        chosen -= _closure(out, lambda address: needed_by[address])
+    left_out = tuple(
+        f"{decision.change.action} {decision.change.address}"
+        for decision in decisions
+        if decision.change.address not in chosen and decision.change.action is not Action.RECORD
+    )
+    return [decision for decision in decisions if decision.change.address in chosen], left_out
+
+
+def _closure(
+    start: Iterable[ResourceAddress], further: Callable[[ResourceAddress], Iterable[ResourceAddress]]
+) -> set[ResourceAddress]:
+    reached = set(start)
+    queue = deque(reached)
+    while queue:
+        for address in further(queue.popleft()):
+            if address not in reached:
+                reached.add(address)
+                queue.append(address)
+    return reached
+
+
+async def _with_usage(planner: Planner, decisions: Sequence[Decision]) -> list[Decision]:
+    """The decisions, those that take something away with what uses it."""
+    losing = [
+        decision
+        for decision in decisions
+        if decision.change.action in (Action.DELETE, Action.REPLACE) and decision.live is not None
+    ]
+    by_kind: dict[tuple[str, str], list[Decision]] = defaultdict(list)
+    for decision in losing:
+        by_kind[decision.change.address.platform, decision.change.address.kind].append(decision)
+    used: dict[tuple[str, str, str], tuple[UsedBy, ...]] = {}
+
+    async def ask(platform: str, kind: str, remote_id: str) -> None:
+        remote = await planner.readers[platform].read(kind, remote_id, usage=True)
+        if remote is not None:
+            used[platform, kind, remote_id] = remote.used_by or ()
+
+    async def ask_all(platform: str, kind: str) -> None:
+        async for remote in planner.readers[platform].list(kind, usage=True):
+            used[platform, kind, remote.id] = remote.used_by or ()
+
+    questions = []
+    for (platform, kind), group in sorted(by_kind.items()):
+        if len(group) > _MANY:
+            questions.append(ask_all(platform, kind))
+        else:
+            questions += [ask(platform, kind, decision.change.remote_id) for decision in group]
+    await together(questions, parallelism=planner.parallelism)
+    result = []
+    for decision in decisions:
+        change = decision.change
+        users = used.get((change.address.platform, change.address.kind, change.remote_id), ())
+        if users:
+            named = ", ".join(map(str, users[:3])) + (f" and {len(users) - 3} more" if len(users) > 3 else "")
+            change = replace(change, used_by=users, risks=(*change.risks, f"used by {named}"))
+            decision = replace(decision, change=change)
+        result.append(decision)
+    return result
+
+
+def _protected(decision: Decision) -> bool:
+    """Whether ``prevent_destroy`` holds: by the spec while there is one, by memory after it."""
+    if decision.desired is not None:
+        return decision.desired.lifecycle.prevent_destroy
+    return decision.prior is not None and decision.prior.protected
+
+
+def _proposed_moves(decisions: Iterable[Decision]) -> list[str]:
+    """A line for each delete and create of the same content: a rename, most likely."""
+    gone: dict[bytes, list[Decision]] = defaultdict(list)
+    new: list[tuple[bytes, Decision]] = []
+    for decision in decisions:
+        action = decision.change.action
+        if action is Action.DELETE and decision.prior is not None:
+            gone[_content(decision.change.address, decision.prior.attributes)].append(decision)
+        elif action is Action.CREATE and decision.desired is not None:
+            new.append((_content(decision.change.address, decision.desired.attributes), decision))
+    proposals = []
+    for content, decision in new:
+        same = gone.get(content, [])
+        if len(same) == 1:
+            proposals.append(
+                f"{same[0].change.address} and {decision.change.address} have the same content. If this is "
+                "a rename, keep the object: put this into reconciler.toml\n\n    [[moved]]\n"
+                f'    from = "{same[0].change.address}"\n    to = "{decision.change.address}"\n'
+            )
+    return proposals
+
+
+def _content(address: ResourceAddress, attributes: Attributes) -> bytes:
+    values = {key: value for key, value in attributes.items() if key != "name"}
+    return f"{address.platform}.{address.kind} ".encode() + canonical(values)
+
+
+def _deposed(
+    prior: Mapping[ResourceAddress, ResourceState], live: Live
+) -> list[tuple[ResourceAddress, Remote]]:
+    """Old objects that a broken replacement left on a platform."""
+    return [
+        (address, old)
+        for address, record in sorted(prior.items())
+        for remote_id in record.deposed
+        if (old := live.by_id.get((address.platform, address.kind, remote_id))) is not None
+    ]

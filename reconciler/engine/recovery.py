@@ -1,0 +1,183 @@
+"""Settle what a dead run left open.
+
+A run that was killed leaves a journal without an end. What it wrote down is
+what happened; what it only intended is asked of the platform, one question
+for each open step: is the object as the step would have left it, as it was
+before, or something else? The answers go into the same journal, the state is
+folded from it, and the run is closed. Dying in the middle of this changes
+nothing: the questions are asked again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from reconciler.core.attributes import ID, SECRET, Attributes, marked, replace_markers
+from reconciler.core.model import State, Step, Verb
+from reconciler.core.ports import Lock, Reader, ResourceKind, StateBackend
+from reconciler.core.report import Settlement
+from reconciler.engine.commit import close_run
+from reconciler.engine.executor import differing, look
+from reconciler.state.records import Begun, Done, Failed, Intended, Record, UndoFailed, Undoing, Undone
+from reconciler.state.replay import Replay, replay
+
+__all__ = ["foresee", "settle"]
+
+
+def foresee(state: State, records: Sequence[Record]) -> Replay:
+    """What the journal of a dead run says by itself, without asking anybody.
+
+    A run that died between the commit and its last record is in *state*
+    already; folding it in again would be wrong.
+    """
+    return replay(state, () if _is_committed(state, records) else records)
+
+
+def _is_committed(state: State, records: Sequence[Record]) -> bool:
+    return any(isinstance(record, Begun) and record.run == state.last_run for record in records[:1])
+
+
+async def settle(
+    backend: StateBackend,
+    readers: Mapping[str, Reader],
+    lock: Lock,
+    *,
+    now: Callable[[], str],
+) -> Settlement | None:
+    """Close the run that was never closed, if there is one; None when there is not.
+
+    Raises whatever a platform raises when it cannot be asked: then the run
+    stays open, and nothing is lost.
+    """
+    run = backend.open_run()
+    if run is None:
+        return None
+    state = backend.load()
+    records = tuple(backend.records(run))
+    journal = backend.resume(run, lock)
+    try:
+        result = foresee(state, records)
+        findings: list[str] = []
+        conflicts: list[str] = []
+        if not _is_committed(state, records):
+            for intent in result.open_steps:
+                step = result.step(intent.step)
+                record, finding, clear = await _ask(result, step, intent, readers[step.address.platform])
+                await journal.append(record)
+                result.add(record)
+                (findings if clear else conflicts).append(finding)
+        command = result.begun.command if result.begun is not None else ""
+        await close_run(backend, lock, journal, state, result, run=run, outcome="interrupted", ended=now())
+        return Settlement(run, command, tuple(findings), tuple(conflicts))
+    finally:
+        await journal.close()
+
+
+async def _ask(
+    result: Replay, step: Step, intent: Intended | Undoing, reader: Reader
+) -> tuple[Record, str, bool]:
+    """What came of one open step: the record of it, a line about it, and whether it is clear."""
+    kind = reader.kinds[step.address.kind]
+    if isinstance(intent, Undoing):
+        return await _ask_backward(result, step, reader, kind)
+    address = step.address
+    match step.verb:
+        case Verb.CREATE:
+            assert step.attributes is not None
+            wanted = _visible(result.resolved(step.attributes))
+            found = await look(
+                lambda: reader.find(kind.name, wanted),
+                lambda seen: seen is not None,
+                patience=reader.patience,
+            )
+            if found is None:
+                return (
+                    Failed(step.number, "never happened", "not on the platform"),
+                    f"{address}: not created",
+                    True,
+                )
+            if different := differing(kind, wanted, found):
+                why = f"an object of this name (id {found.id}) differs in {', '.join(different)}"
+                return Failed(step.number, why, "conflict"), f"{address}: {why}; it was left alone", False
+            return (
+                Done(step.number, found.id, found.wire_digest, settled="found on the platform"),
+                f"{address}: created (id {found.id}); taken into the state",
+                True,
+            )
+        case Verb.UPDATE:
+            assert step.attributes is not None
+            assert intent.before is not None
+            live = await reader.read(kind.name, intent.before.id)
+            wanted = _visible(result.resolved(step.attributes))
+            if live is not None and not differing(kind, wanted, live):
+                return (
+                    Done(step.number, live.id, live.wire_digest, settled="found on the platform"),
+                    f"{address}: updated; taken into the state",
+                    True,
+                )
+            if live is not None and not differing(kind, _visible(intent.before.attributes), live):
+                return Failed(step.number, "never happened", "as before"), f"{address}: not updated", True
+            why = "it is gone" if live is None else "it is neither as before nor as planned"
+            return Failed(step.number, why, "conflict"), f"{address}: {why}; the next plan shows it", False
+        case Verb.DELETE:
+            live = await reader.read(kind.name, step.remote_id)
+            if live is None:
+                return Done(step.number, step.remote_id, settled="gone"), f"{address}: deleted", True
+            return Failed(step.number, "never happened", "still there"), f"{address}: not deleted", True
+        case Verb.RECORD | Verb.FORGET:
+            # Nothing was asked of the platform; only its outcome was not written down any more.
+            return Done(step.number, step.remote_id, settled="by itself"), f"{address}: recorded", True
+
+
+async def _ask_backward(
+    result: Replay, step: Step, reader: Reader, kind: ResourceKind
+) -> tuple[Record, str, bool]:
+    """What came of taking a step back."""
+    address, done = step.address, result.done[step.number]
+    intended = result.intents[step.number]
+    match step.verb:
+        case Verb.CREATE:
+            live = await reader.read(kind.name, done.remote_id)
+            if live is None:
+                return Undone(step.number, settled="gone"), f"{address}: its creation was rolled back", True
+        case Verb.UPDATE:
+            assert intended.before is not None
+            assert step.attributes is not None
+            remote_id = result.new_ids.get(intended.before.id, intended.before.id)
+            live = await reader.read(kind.name, remote_id)
+            values = {key: intended.before.attributes.get(key) for key in step.attributes}
+            if live is not None and not differing(kind, _visible(_renamed(result, Attributes(values))), live):
+                return (
+                    Undone(step.number, remote_id, live.wire_digest, settled="found on the platform"),
+                    f"{address}: its update was rolled back",
+                    True,
+                )
+        case Verb.DELETE:
+            assert intended.before is not None
+            wanted = _visible(_renamed(result, intended.before.attributes))
+            found = await look(
+                lambda: reader.find(kind.name, wanted),
+                lambda seen: seen is not None,
+                patience=reader.patience,
+            )
+            if found is not None and not differing(kind, wanted, found):
+                return (
+                    Undone(step.number, found.id, found.wire_digest, settled="found on the platform"),
+                    f"{address}: created again (id {found.id})",
+                    True,
+                )
+    why = "its rollback did not happen"
+    return UndoFailed(step.number, why, settled="asked"), f"{address}: {why}; the next plan shows it", True
+
+
+def _renamed(result: Replay, attributes: Attributes) -> Attributes:
+    ids = result.new_ids
+    return Attributes(replace_markers(attributes.values_, ID, lambda old: {ID: ids.get(old, old)}))
+
+
+def _visible(attributes: Attributes) -> Attributes:
+    """*attributes* without those that hold a secret: the platform is asked about the rest."""
+    hidden = {path[0] for path, _ in marked(attributes.values_, SECRET)}
+    if not hidden:
+        return attributes
+    return Attributes({key: value for key, value in attributes.items() if key not in hidden})

@@ -1,0 +1,310 @@
+"""The use cases: settle, plan, apply, drift, edit the state. Read this first.
+
+::
+
+    specs ──┐
+    state ──┼─ make_plan ── Plan ── people review it ── apply ── journal ── state
+    live ───┘                                             │
+                                                          └─ calls, each read back
+
+A `Stack` is opened for one command. What it is given decides what it can do:
+`drift` gets readers, which have no method that writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from reconciler.core.attributes import SECRET, marked
+from reconciler.core.diff import drifted, fingerprint
+from reconciler.core.events import Note, RunEnded, RunStarted
+from reconciler.core.model import (
+    Path,
+    Plan,
+    Resource,
+    ResourceAddress,
+    ResourceState,
+    SpecSet,
+    Stamp,
+    State,
+    Verb,
+)
+from reconciler.core.planner import plan_digest
+from reconciler.core.policy import Policy
+from reconciler.core.ports import Lock, Problem, Provider, Reader, Reporter, StateBackend
+from reconciler.core.report import Drifted, DriftReport, Outcome, RunReport, Settlement
+from reconciler.engine.commit import close_run
+from reconciler.engine.executor import Executor
+from reconciler.engine.planning import Planned, Planner, PlanOptions, make_plan
+from reconciler.engine.recovery import foresee, settle
+from reconciler.engine.refresh import refresh
+from reconciler.engine.secrets import Secrets
+from reconciler.errors import Complaint, PlanRefused, PlanStale, StateError
+from reconciler.state.lock import this_process
+from reconciler.state.records import Begun, Edited
+from reconciler.state.records import Planned as PlannedRecord
+from reconciler.state.replay import replay
+
+__all__ = ["PlanOptions", "Planned", "Stack", "drift"]
+
+
+@dataclass(slots=True)
+class Stack:
+    """One stack, opened for one command.
+
+    *now* gives RFC 3339 text, *new_run* a new run id, *new_lineage* and
+    *new_key* what a first state needs. *stop* turns true when the user wants
+    the run to end.
+    """
+
+    name: str
+    backend: StateBackend
+    providers: Mapping[str, Provider]
+    policy: Policy
+    secrets: Secrets
+    report: Reporter
+    now: Callable[[], str]
+    new_run: Callable[[], str]
+    new_lineage: Callable[[], str]
+    new_key: Callable[[], str]
+    complain: Callable[[Resource, Problem], Complaint]
+    shown: Callable[[Path, Any], bool]
+    parallelism: int = 10
+    tool: str = ""
+    stop: Callable[[], bool] = field(default=lambda: False)
+
+    async def settle(self, lock: Lock) -> Settlement | None:
+        """Close the run that a dead process left open, if there is one."""
+        found = await settle(self.backend, self.providers, lock, now=self.now)
+        if found is not None:
+            self.report(Note(f"Run {found.run} ({found.command}) was cut off; it is settled now."))
+            for line in found.findings:
+                self.report(Note(f"  {line}"))
+            for line in found.conflicts:
+                self.report(Note(f"  conflict: {line}"))
+        return found
+
+    def remembered(self) -> State:
+        """The state, with what the journal of a run that never ended adds by itself."""
+        state = self.backend.load()
+        run = self.backend.open_run()
+        if run is None:
+            return state
+        records = tuple(self.backend.records(run))
+        return replace(state, resources=foresee(state, records).resources)
+
+    async def plan(self, specs: SpecSet, options: PlanOptions) -> Planned:
+        """What would bring the platforms to *specs*. Changes nothing anywhere."""
+        planner = Planner(
+            self.providers, self.policy, self.secrets, self.parallelism, self.tool, self.complain, self.shown
+        )
+        return await make_plan(planner, specs, self.remembered(), options)
+
+    async def verify(self, plan: Plan, specs: SpecSet) -> Planned:
+        """*plan*, ready to apply. Raises `PlanStale` unless all that it was computed from is still so."""
+        moved: list[str] = []
+        state = self.backend.load()
+        if plan.stack != self.name:
+            raise PlanStale(f"the plan is for the stack {plan.stack!r}, not for {self.name!r}")
+        if plan.base != state.stamp:
+            moved.append(_moved_state(plan.base, state.stamp))
+        if not plan.destroy and plan.specs_digest != specs.digest:
+            moved.append("the specs are not those that the plan was made from")
+        if not moved:
+            moved += await self._moved_objects(plan, state)
+        if moved:
+            raise PlanStale(
+                "the plan no longer fits",
+                moved=moved,
+                hint="Nothing was done. Make the plan again, have it reviewed, apply that one.",
+            )
+        return Planned(plan)
+
+    async def _moved_objects(self, plan: Plan, state: State) -> list[str]:
+        touched = {step.address for step in plan.steps if step.fingerprint or step.verb is Verb.CREATE}
+        kinds = {(address.platform, address.kind) for address in touched}
+        records = [record for address, record in state.resources.items() if address in touched]
+        live = await refresh(self.providers, kinds, records, parallelism=self.parallelism)
+        moved = []
+        for step in plan.steps:
+            address = step.address
+            if step.fingerprint:
+                seen = live.by_id.get((address.platform, address.kind, step.remote_id))
+                if seen is None:
+                    moved.append(f"{address} (id {step.remote_id}) is gone from the platform")
+                elif fingerprint(seen) != step.fingerprint:
+                    record = state.resources.get(step.moved_from or address)
+                    kind = self.providers[address.platform].kinds[address.kind]
+                    names = sorted({str(f.path[0]) for f in drifted(kind, record, seen)}) if record else []
+                    what = f": {', '.join(names)}" if names else ""
+                    moved.append(f"{address} was changed on the platform{what}")
+            elif step.verb is Verb.CREATE and not step.remote_id and step.attributes is not None:
+                kind = self.providers[address.platform].kinds[address.kind]
+                identity = (address.platform, address.kind, kind.identity_of(step.attributes))
+                seen = live.by_identity.get(identity)
+                leaving = {(s.address.platform, s.remote_id) for s in plan.steps if s.verb is Verb.DELETE}
+                if seen is not None and (address.platform, seen.id) not in leaving:
+                    moved.append(f"{address} was to be created, and exists now (id {seen.id})")
+        return moved
+
+    async def apply(
+        self, planned: Planned, lock: Lock, *, command: str, on_failure: str, allow_refused: bool = False
+    ) -> RunReport:
+        """Carry out a plan that is true now. Raises before the first step, or reports.
+
+        The state is committed and the journal closed whatever happens to the
+        steps, unless one of them cannot be settled.
+        """
+        plan = planned.plan
+        if plan.refusals and not allow_refused:
+            raise PlanRefused("policy forbids this plan", reasons=plan.refusals)
+        state = self.backend.load()
+        if state.stamp != plan.base:
+            raise PlanStale("the plan no longer fits", moved=[_moved_state(plan.base, state.stamp)])
+        self._resolve_secrets(plan)
+        run = self.new_run()
+        begun = Begun(
+            run=run,
+            command=command,
+            base=plan.base,
+            lineage=state.stamp.lineage or self.new_lineage(),
+            secret_key=state.secret_key or self.new_key(),
+            holder=this_process(),
+            started=self.now(),
+            digest=plan_digest(plan),
+            revision=plan.revision,
+            on_failure=on_failure,
+        )
+        journal = self.backend.begin(run, lock)
+        try:
+            journal.write(begun)
+            await journal.append(PlannedRecord(plan))
+            folded = replay(state, [begun, PlannedRecord(plan)])
+            executor = Executor(
+                plan,
+                run=run,
+                replay=folded,
+                journal=journal,
+                providers=self.providers,
+                secrets=self.secrets,
+                secret_key=begun.secret_key,
+                report=self.report,
+                parallelism=self.parallelism,
+                stop=self.stop,
+            )
+            self.report(RunStarted(run, len(plan.steps)))
+            outcome = await executor.run(on_failure)
+            error = str(executor.journal_error) if executor.journal_error is not None else ""
+            name = "open" if error or folded.open_steps else _name(outcome, stopped=self.stop())
+            counts = outcome.counts()
+            if name != "open":
+                try:
+                    await close_run(
+                        self.backend,
+                        lock,
+                        journal,
+                        state,
+                        folded,
+                        run=run,
+                        outcome=name,
+                        ended=self.now(),
+                        counts=counts,
+                        wire_digests=planned.seen,
+                    )
+                except StateError as failure:
+                    name, error = "open", f"{failure} {failure.hint}"
+            self.report(RunEnded(run, name, counts))
+            return RunReport(run, plan, name, outcome, error)
+        finally:
+            await journal.close()
+
+    async def drift(self) -> DriftReport:
+        """What differs on the platforms from what was last applied."""
+        return await drift(self.providers, self.remembered(), shown=self.shown, parallelism=self.parallelism)
+
+    def _resolve_secrets(self, plan: Plan) -> None:
+        """Have every secret at hand before the first step, not in the middle."""
+        for step in plan.steps:
+            if step.attributes is not None and step.verb is not Verb.DELETE:
+                for _, reference in marked(step.attributes.values_, SECRET):
+                    self.secrets.value(reference)
+
+    async def edit(
+        self,
+        lock: Lock,
+        command: str,
+        *,
+        put: Iterable[ResourceState] = (),
+        removed: Iterable[ResourceAddress] = (),
+    ) -> State:
+        """Change what the state remembers, journalled like a run. No platform is asked or told."""
+        state = self.backend.load()
+        run = self.new_run()
+        begun = Begun(
+            run=run,
+            command=command,
+            base=state.stamp,
+            lineage=state.stamp.lineage or self.new_lineage(),
+            secret_key=state.secret_key or self.new_key(),
+            holder=this_process(),
+            started=self.now(),
+        )
+        edited = Edited(tuple(put), tuple(removed))
+        journal = self.backend.begin(run, lock)
+        try:
+            journal.write(begun)
+            await journal.append(edited)
+            return await close_run(
+                self.backend,
+                lock,
+                journal,
+                state,
+                replay(state, [begun, edited]),
+                run=run,
+                outcome="edited",
+                ended=self.now(),
+            )
+        finally:
+            await journal.close()
+
+
+async def drift(
+    readers: Mapping[str, Reader], state: State, *, shown: Callable[[Path, Any], bool], parallelism: int
+) -> DriftReport:
+    """Compare the platforms with the state. Given readers only, it cannot change anything."""
+    records = state.resources.values()
+    live = await refresh(readers, (), records, parallelism=parallelism)
+    found: list[Drifted] = []
+    ours: set[tuple[str, str, str]] = set()
+    for address in sorted(state.resources):
+        record = state.resources[address]
+        ours.add((address.platform, address.kind, record.remote_id))
+        seen = live.of(record)
+        if seen is None:
+            found.append(Drifted(address, (), gone=True))
+            continue
+        kind = readers[address.platform].kinds[address.kind]
+        if fields := drifted(kind, record, seen, shown=shown):
+            found.append(Drifted(address, fields, live=seen))
+    unmanaged = tuple(
+        (key[0], remote)
+        for key, remote in sorted(live.by_id.items())
+        if key not in ours and not remote.foreign
+    )
+    return DriftReport(len(state.resources), tuple(found), unmanaged, live.warnings())
+
+
+def _moved_state(planned: Stamp, now: Stamp) -> str:
+    if planned.lineage != now.lineage:
+        return "the state is another one than the plan was made from"
+    return f"the state is at serial {now.serial}; the plan was made at {planned.serial}"
+
+
+def _name(outcome: Outcome, *, stopped: bool) -> str:
+    if outcome.is_complete:
+        return "applied"
+    if outcome.is_rolled_back:
+        return "rolled back"
+    return "interrupted" if stopped and not outcome.failed else "failed"

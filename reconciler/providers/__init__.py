@@ -1,0 +1,56 @@
+"""Providers: each talks to one vendor. They know the core, never each other.
+
+A folder here with a ``PLUGIN`` is a provider; so is an entry point of the
+group ``reconciler.providers``. There is no list to edit.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import cast
+
+from reconciler.core.ports import ProviderPlugin
+
+__all__ = ["ENTRY_POINTS", "discover"]
+
+ENTRY_POINTS = "reconciler.providers"
+
+
+class _Plugins(Mapping[str, ProviderPlugin]):
+    """Provider plugins by name, imported when they are asked for.
+
+    Entry points of other packages are looked for only when a name is not one
+    of our own folders, or all are wanted: that takes longer than ``--help``.
+    """
+
+    def __init__(self) -> None:
+        here = Path(__file__).parent
+        self._own = sorted(found.parent.name for found in here.glob("*/provider.py"))
+        self._loaded: dict[str, ProviderPlugin] = {}
+
+    def __getitem__(self, name: str) -> ProviderPlugin:
+        if name not in self._loaded:
+            if name in self._own:
+                module = importlib.import_module(f"{__name__}.{name}")
+                self._loaded[name] = cast(ProviderPlugin, module.PLUGIN)
+            else:
+                self._loaded[name] = self._foreign()[name]
+        return self._loaded[name]
+
+    def _foreign(self) -> dict[str, ProviderPlugin]:
+        from importlib.metadata import entry_points
+
+        return {point.name: point.load() for point in entry_points(group=ENTRY_POINTS)}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted({*self._own, *self._foreign()}))
+
+    def __len__(self) -> int:
+        return len({*self._own, *self._foreign()})
+
+
+def discover() -> Mapping[str, ProviderPlugin]:
+    """Every provider there is, by the name that ``provider = "…"`` gives it."""
+    return _Plugins()

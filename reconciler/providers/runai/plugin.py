@@ -1,0 +1,108 @@
+"""What ``discover()`` finds: Run:ai as a provider plugin. Importing it costs next to nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+
+from reconciler.core.ports import (
+    Place,
+    PlatformContext,
+    Problem,
+    Provider,
+    ResourceKind,
+    SpecReading,
+)
+from reconciler.providers.runai.kinds import KINDS
+
+__all__ = ["PLUGIN", "RunaiPlugin", "Settings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """``[platforms.NAME]``, checked. Ids and secrets are references still."""
+
+    endpoint: str
+    client_id: dict[str, Any] | str | None = None
+    client_secret: dict[str, Any] | None = None
+    token_api: Literal["auto", "v1", "v2"] = "auto"  # noqa: S105 - a version
+    ca_file: str | None = None
+    timeout_seconds: float = 60.0
+    max_concurrency: int | None = None
+    requests_per_second: float | None = None
+    patience_seconds: float | None = None
+    faults: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the platform runs in this process."""
+        return self.endpoint == "embedded"
+
+
+class RunaiPlugin:
+    """See `ProviderPlugin`."""
+
+    name = "runai"
+    kinds: Mapping[str, ResourceKind] = KINDS
+
+    def read_settings(self, table: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Problem, ...]]:
+        """See `ProviderPlugin.read_settings`."""
+        from reconciler.providers.runai.settings import read_settings
+
+        return read_settings(table)
+
+    def spec_fields(self, kind: str) -> frozenset[str]:
+        """See `ProviderPlugin.spec_fields`."""
+        from reconciler.providers.runai.spec import MODELS
+
+        return frozenset(MODELS[kind].model_fields)
+
+    def read_spec(self, kind: str, table: Mapping[str, Any], place: Place) -> SpecReading:
+        """See `ProviderPlugin.read_spec`."""
+        from reconciler.providers.runai.spec import read_spec
+
+        return read_spec(kind, table, place)
+
+    def spec_schema(self, kind: str) -> Mapping[str, Any]:
+        """See `ProviderPlugin.spec_schema`."""
+        from reconciler.providers.runai.spec import schema
+
+        return schema(kind)
+
+    def settings_schema(self) -> Mapping[str, Any]:
+        """See `ProviderPlugin.settings_schema`."""
+        from reconciler.providers.runai.settings import SettingsModel
+
+        return SettingsModel.model_json_schema()
+
+    def open(self, settings: Mapping[str, Any], context: PlatformContext) -> Provider:
+        """See `ProviderPlugin.open`."""
+        from reconciler.providers.runai.provider import RunaiProvider
+
+        return RunaiProvider.open(
+            msgspec.convert(settings, Settings), context, self.embedded(settings, context)
+        )
+
+    def embedded(self, settings: Mapping[str, Any], context: PlatformContext, *, served: bool = False) -> Any:
+        """See `ProviderPlugin.embedded`."""
+        if settings["endpoint"] != "embedded":
+            return None
+        from reconciler.providers.emulator import Fault, Faults, Store
+        from reconciler.providers.runai.emulator import build_app, refuse
+
+        app = build_app(
+            Store(context.directory / f"{context.platform}.sqlite"),
+            clock=lambda: datetime.fromtimestamp(context.clock(), UTC),
+            new_id=context.new_id,
+        )
+        rules = [Fault.from_table(table) for table in settings["faults"]]
+        if not rules:
+            return app
+        return Faults(rules).around(app, refuse=refuse, cut_connections=served)
+
+
+PLUGIN = RunaiPlugin()

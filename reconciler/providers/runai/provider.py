@@ -1,0 +1,402 @@
+"""Run:ai as a `Provider`: which calls, in which order, and what their answers mean.
+
+Wire facts are those of the Run:ai API 1.224. Worth knowing:
+
+- A list of assets is one answer without pages; projects and departments come
+  in pages of at most 500, clusters as a bare array.
+- There is no ETag and no idempotency key. ``updatedAt`` and ``updateCount``
+  are the only version markers; the engine reads before it writes.
+- 202 means accepted: the engine reads back until the write shows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+from urllib.parse import quote
+
+import msgspec
+
+from reconciler.core.attributes import LOOKUP, REF, Attributes, marked
+from reconciler.core.model import Remote, Resource, ResourceAddress, Verb
+from reconciler.core.ports import PlatformContext, Problem, Resolution, ResourceKind
+from reconciler.errors import ListingIncomplete, NotFound, Rejected
+from reconciler.providers.http import HttpClient, embedded_transport, trust
+from reconciler.providers.runai import api, conversion
+from reconciler.providers.runai.auth import SignIn
+from reconciler.providers.runai.kinds import KINDS
+from reconciler.providers.runai.plugin import Settings
+from reconciler.providers.runai.units import Units
+
+__all__ = ["RunaiProvider"]
+
+_PAGE: Final = 500
+
+
+class _Entry(msgspec.Struct):
+    """An asset of an answer, as far as everybody needs it."""
+
+    meta: dict[str, Any]
+    spec: msgspec.Raw = msgspec.Raw(b"{}")
+    used_by: msgspec.Raw | None = msgspec.field(default=None, name="usedBy")
+
+
+class _Entries(msgspec.Struct):
+    entries: list[msgspec.Raw]
+
+
+_entries = msgspec.json.Decoder(_Entries)
+_entry = msgspec.json.Decoder(_Entry)
+_tables = msgspec.json.Decoder(dict[str, Any])
+
+_READERS: Final[Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any]]]] = {
+    "environment": conversion.environment_from_wire,
+    "compute": conversion.compute_from_wire,
+    "credential": conversion.credential_from_wire,
+}
+_PATHS: Final = {"environment": api.ENVIRONMENTS, "compute": api.COMPUTE, "credential": api.CREDENTIALS}
+_SEGMENTS: Final = {kind.kind: kind.segment for kind in api.CREDENTIAL_KINDS}
+
+
+class RunaiProvider:
+    """One Run:ai tenant. See `Provider` for the contract of each method."""
+
+    kinds: Mapping[str, ResourceKind] = KINDS
+
+    def __init__(self, name: str, client: HttpClient, *, patience: float) -> None:
+        self.name = name
+        self.patience = patience
+        self._client = client
+        self._segments: dict[str, str] = {}
+        self._units: Units | None = None
+
+    @classmethod
+    def open(cls, settings: Settings, context: PlatformContext, app: Any) -> RunaiProvider:
+        """The tenant behind *settings*; with *app*, the embedded one."""
+        embedded = settings.is_embedded
+        client = HttpClient(
+            "http://embedded" if embedded else settings.endpoint,
+            embedded_transport(app) if embedded else None,
+            platform=context.platform,
+            sign_in=SignIn(settings, context.secrets, context.clock),
+            explain=explain,
+            secrets=context.secrets,
+            user_agent=context.user_agent,
+            concurrency=settings.max_concurrency or (context.parallelism if embedded else 4),
+            rate=settings.requests_per_second,
+            timeout=settings.timeout_seconds,
+            verify=trust(settings.ca_file),
+            clock=context.clock,
+            random=context.random,
+        )
+        default = 2.0 if embedded else 30.0
+        patience = settings.patience_seconds if settings.patience_seconds is not None else default
+        return cls(context.platform, client, patience=patience)
+
+    async def close(self) -> None:
+        """See `Provider.close`."""
+        await self._client.close()
+
+    # --- reading ---
+
+    async def list(self, kind: str, *, usage: bool = False) -> AsyncIterator[Remote]:
+        """See `Reader.list`."""
+        path = _PATHS[kind]
+        body = await self._client.get(path, {"usageInfo": "true"} if usage else None)
+        try:
+            entries = _entries.decode(body).entries
+        except msgspec.DecodeError as error:
+            raise ListingIncomplete(
+                f"{self.name}: GET {path} did not answer with a whole list",
+                platform=self.name,
+                call=f"GET {path}",
+                hint="Nothing was decided. Try again; if it stays so, the API is not the one we know.",
+            ) from error
+        names = await self._unit_names() if usage else None
+        seen: set[str] = set()
+        for raw in entries:
+            remote = self._remote(kind, raw, usage=usage, names=names)
+            if remote is None:
+                continue
+            if remote.id in seen:
+                raise ListingIncomplete(
+                    f"{self.name}: GET {path} lists the id {remote.id} twice", platform=self.name
+                )
+            seen.add(remote.id)
+            yield remote
+
+    async def read(self, kind: str, remote_id: str, *, usage: bool = False) -> Remote | None:
+        """See `Reader.read`."""
+        names = await self._unit_names() if usage else None
+        params = {"usageInfo": "true"} if usage else None
+        for path in self._paths_of(kind, remote_id):
+            try:
+                body = await self._client.get(path, params)
+            except NotFound:
+                continue
+            return self._remote(kind, msgspec.Raw(body), usage=usage, names=names)
+        return None
+
+    async def find(self, kind: str, attributes: Attributes) -> Remote | None:
+        """See `Reader.find`. The name filter may match more than the name, so it is compared here."""
+        wanted = KINDS[kind].identity_of(attributes)
+        params = {"name": str(attributes["name"]), "scope": str(attributes["scope"])}
+        body = await self._client.get(_PATHS[kind], params)
+        try:
+            entries = _entries.decode(body).entries
+        except msgspec.DecodeError as error:
+            raise ListingIncomplete(f"{self.name}: no whole list of {kind}s", platform=self.name) from error
+        for raw in entries:
+            remote = self._remote(kind, raw)
+            if remote is not None and remote.identity == wanted:
+                return remote
+        return None
+
+    def _paths_of(self, kind: str, remote_id: str) -> Sequence[str]:
+        if kind != "credential":
+            return [f"{_PATHS[kind]}/{quote(remote_id, safe='')}"]
+        # An id does not say of which kind the credential is; most of the time we have seen it before.
+        known = self._segments.get(remote_id)
+        segments = [known] if known is not None else [kind.segment for kind in api.CREDENTIAL_KINDS]
+        return [f"{api.CREDENTIALS}/{segment}/{quote(remote_id, safe='')}" for segment in segments]
+
+    def _remote(
+        self,
+        kind: str,
+        raw: msgspec.Raw,
+        *,
+        usage: bool = False,
+        names: Mapping[tuple[str, str], str] | None = None,
+    ) -> Remote | None:
+        """The object in one entry; None for one that is deleted."""
+        data = bytes(raw)
+        entry = _entry.decode(data)
+        meta = entry.meta
+        if meta.get("deletedAt"):
+            return None
+        remote_id = str(meta["id"])
+        scope = conversion.scope_from_wire(meta)
+        identity: tuple[str, ...] = (scope["scope"], scope.get("scope_id", ""), meta["name"])
+        if kind == "credential":
+            segment = _SEGMENTS.get(meta["kind"], meta["kind"])
+            self._segments[remote_id] = segment
+            identity = (segment, *identity)
+        preinstalled = kind == "environment" and meta["name"] in conversion.PREINSTALLED
+        attributes = Attributes.lazily(lambda: _READERS[kind](meta, _tables.decode(entry.spec)))
+        remote = Remote(
+            kind=kind,
+            id=remote_id,
+            identity=identity,
+            attributes=attributes,
+            version=f"{meta.get('updatedAt', '')} {meta.get('updateCount', '')}".strip(),
+            wire_digest="" if usage else hashlib.blake2b(data, digest_size=16).hexdigest(),
+            foreign=scope["scope"] == "system" or (preinstalled and scope["scope"] == "tenant"),
+        )
+        if not usage:
+            return remote
+        users = None if entry.used_by is None else _tables.decode(entry.used_by)
+        return replace(remote, used_by=conversion.used_by(users), details=_details(meta, scope, names or {}))
+
+    # --- writing ---
+
+    async def create(self, address: ResourceAddress, attributes: Attributes, *, key: str) -> str:
+        """See `Provider.create`. Run:ai has no place for *key*."""
+        meta = conversion.creation_meta(attributes)
+        match address.kind:
+            case "environment":
+                path = api.ENVIRONMENTS
+                meta["workloadSupportedTypes"] = conversion.workload_types(attributes)
+                spec = conversion.environment_spec(attributes)
+            case "compute":
+                path, spec = api.COMPUTE, conversion.compute_spec(attributes)
+            case _:
+                path = f"{api.CREDENTIALS}/{attributes['type']}"
+                spec = conversion.credential_spec(attributes)
+        if address.kind != "credential":
+            spec = {name: value for name, value in spec.items() if value is not None}
+        answer = await self._client.request(
+            "POST", path, body=msgspec.json.encode({"meta": meta, "spec": spec})
+        )
+        try:
+            remote_id = str(_entry.decode(answer.body).meta["id"])
+        except (msgspec.DecodeError, KeyError) as error:
+            raise Rejected(
+                f"{self.name}: POST {path} was accepted, and its answer holds no object",
+                platform=self.name,
+                call=f"POST {path}",
+                status=answer.status,
+            ) from error
+        if address.kind == "credential":
+            self._segments[remote_id] = str(attributes["type"])
+        return remote_id
+
+    async def update(
+        self, address: ResourceAddress, remote_id: str, attributes: Attributes, *, previous: Remote
+    ) -> None:
+        """See `Provider.update`. The whole object is sent: PUT may replace."""
+        values = {**previous.attributes.values_, **attributes.values_}
+        meta: dict[str, Any] = {"name": values["name"], "description": values.get("description")}
+        body: dict[str, Any] = {"meta": meta}
+        match address.kind:
+            case "environment":
+                body["spec"] = conversion.environment_spec(values)
+            case "compute":
+                body["spec"] = conversion.compute_spec(values)
+            case _:
+                body["meta"] = {"description": values.get("description")}
+                self._segments[remote_id] = str(previous.attributes["type"])
+        path = self._paths_of(address.kind, remote_id)[0]
+        await self._client.request("PUT", path, body=msgspec.json.encode(body))
+
+    async def delete(self, address: ResourceAddress, remote_id: str) -> None:
+        """See `Provider.delete`."""
+        for path in self._paths_of(address.kind, remote_id):
+            try:
+                await self._client.request("DELETE", path)
+            except NotFound:
+                continue
+            return
+
+    def call(self, verb: Verb, kind: str, remote_id: str) -> str:
+        """See `Reader.call`."""
+        method = {Verb.CREATE: "POST", Verb.UPDATE: "PUT", Verb.DELETE: "DELETE"}.get(verb, "GET")
+        if verb is Verb.CREATE:
+            return f"{method} {_PATHS[kind]}"
+        return f"{method} {self._paths_of(kind, remote_id)[0]}"
+
+    # --- names to ids ---
+
+    async def resolve(self, resources: Sequence[Resource]) -> Resolution:
+        """See `Reader.resolve`: scope names become ids, and a credential has to reach its users."""
+        resolved: list[Resource] = []
+        problems: list[Problem] = []
+        for resource in resources:
+            if b'"' + LOOKUP.encode() + b'"' not in resource.attributes.raw:
+                resolved.append(resource)
+                continue
+            wanted = resource.attributes["scope_id"][LOOKUP]
+            found = (await self._org()).find(wanted)
+            if isinstance(found, Problem):
+                problems.append(replace(found, address=resource.address))
+            else:
+                values = {**resource.attributes.values_, "scope_id": found}
+                resolved.append(replace(resource, attributes=Attributes(values)))
+        problems += await self._unreached(resolved)
+        return Resolution(tuple(resolved), tuple(problems), tuple(_same_names(resolved)))
+
+    async def _unreached(self, resources: Iterable[Resource]) -> Sequence[Problem]:
+        """Environments that refer to a credential whose scope does not cover theirs."""
+        problems = []
+        known = {resource.address: resource for resource in resources}
+        for resource in known.values():
+            if resource.address.kind != "environment" or not resource.depends_on:
+                continue
+            for path, text in marked(resource.attributes.values_, REF):
+                credential = known.get(ResourceAddress.parse(text))
+                if credential is None or credential.attributes["scope"] == "tenant":
+                    continue
+                ours, theirs = _scope_of(resource), _scope_of(credential)
+                if ours != theirs and not (await self._org()).covers(theirs, ours):
+                    problems.append(
+                        Problem(
+                            path,
+                            f"{text} is placed on {theirs[0]} {theirs[1]}, which this environment "
+                            f"({ours[0]} {ours[1]}) is not part of",
+                            "Place the credential on the same scope, or on one above it.",
+                            resource.address,
+                        )
+                    )
+        return problems
+
+    async def _org(self) -> Units:
+        """Clusters, departments and projects; read once for a command."""
+        if self._units is None:
+            try:
+                clusters = msgspec.json.decode(
+                    await self._client.get(api.CLUSTERS, {"verbosity": "metadata"}), type=list[dict[str, Any]]
+                )
+            except msgspec.DecodeError as error:
+                raise ListingIncomplete(
+                    f"{self.name}: no whole list of clusters", platform=self.name
+                ) from error
+            self._units = Units(
+                clusters,
+                await self._pages(api.DEPARTMENTS, "departments"),
+                await self._pages(api.PROJECTS, "projects"),
+            )
+        return self._units
+
+    async def _pages(self, path: str, key: str) -> Sequence[Mapping[str, Any]]:
+        found: list[dict[str, Any]] = []
+        offset = 0
+        while True:
+            body = await self._client.get(path, {"limit": str(_PAGE), "offset": str(offset)})
+            try:
+                page = _tables.decode(body)
+                entries = page[key]
+            except (msgspec.DecodeError, KeyError) as error:
+                raise ListingIncomplete(
+                    f"{self.name}: GET {path} is not a list", platform=self.name
+                ) from error
+            found += entries
+            following = page.get("next")
+            if not following or not entries:
+                return found
+            if following <= offset:
+                raise ListingIncomplete(
+                    f"{self.name}: the pages of GET {path} go round in a circle", platform=self.name
+                )
+            offset = following
+
+    async def _unit_names(self) -> Mapping[tuple[str, str], str]:
+        return (await self._org()).names
+
+
+def _scope_of(resource: Resource) -> tuple[str, str]:
+    return str(resource.attributes["scope"]), str(resource.attributes.get("scope_id") or "")
+
+
+def _same_names(resources: Iterable[Resource]) -> list[str]:
+    """A warning for each name that is used in two scopes: whether Run:ai allows it is not documented."""
+    places: dict[tuple[str, str], list[Resource]] = defaultdict(list)
+    for resource in resources:
+        if resource.address.kind != "compute":
+            places[resource.address.kind, resource.attributes["name"]].append(resource)
+    return [
+        f"{' and '.join(str(one.address) for one in same)} have the name {name!r} in different scopes; "
+        "some Run:ai versions want names to be unique"
+        for (_, name), same in places.items()
+        if len(same) > 1
+    ]
+
+
+def _details(
+    meta: Mapping[str, Any], scope: Mapping[str, Any], names: Mapping[tuple[str, str], str]
+) -> dict[str, Any]:
+    """Who made it and when, and where it is, for people."""
+    kind, unit_id = scope["scope"], scope.get("scope_id", "")
+    where = names.get((kind, unit_id), unit_id)
+    cluster = str(meta.get("clusterId") or "")
+    return {
+        "scope": f"{kind} {where}".strip(),
+        "cluster": names.get(("cluster", cluster), cluster),
+        "created_by": meta.get("createdBy") or "",
+        "created_at": meta.get("createdAt") or "",
+        "updated_by": meta.get("updatedBy") or "",
+        "updated_at": meta.get("updatedAt") or "",
+    }
+
+
+def explain(body: bytes) -> str:
+    """What an error envelope says: ``{"code", "message", "details"}``, or OAuth2's two fields."""
+    try:
+        answer = _tables.decode(body)
+    except msgspec.DecodeError:
+        return ""
+    parts = [
+        answer.get(key) for key in ("message", "details", "error", "error_description") if answer.get(key)
+    ]
+    return ": ".join(part for part in parts if isinstance(part, str))

@@ -1,0 +1,94 @@
+"""Clusters, departments and projects: names to ids, and what covers what."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from reconciler.core.ports import Problem
+
+__all__ = ["Units"]
+
+
+class Units:
+    """The organisation of a tenant."""
+
+    def __init__(
+        self,
+        clusters: Sequence[Mapping[str, Any]],
+        departments: Sequence[Mapping[str, Any]],
+        projects: Sequence[Mapping[str, Any]],
+    ) -> None:
+        self._all: dict[str, list[tuple[str, str, str]]] = {
+            "cluster": [(str(one["name"]), str(one["uuid"]), str(one["uuid"])) for one in clusters],
+            "department": [_unit(one) for one in departments],
+            "project": [_unit(one) for one in projects],
+        }
+        self.names = {
+            (kind, unit_id): name for kind, units in self._all.items() for name, unit_id, _ in units
+        }
+        self._cluster_of = {
+            (kind, unit_id): cluster for kind, units in self._all.items() for _, unit_id, cluster in units
+        }
+        self._department_of = {str(one["id"]): str(one.get("parentId") or "") for one in projects}
+        self._by_name: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+        for kind, units in self._all.items():
+            for name, unit_id, cluster in units:
+                self._by_name[kind, name].append((unit_id, cluster))
+
+    def find(self, wanted: Mapping[str, Any]) -> str | Problem:
+        """The id of the unit that *wanted* describes by ``kind``, ``name`` and perhaps ``cluster``."""
+        kind, name, cluster = wanted["kind"], wanted.get("name"), wanted.get("cluster")
+        if name is None:
+            units = self._all[kind]
+            if len(units) == 1:
+                return units[0][1]
+            names = ", ".join(sorted(unit[0] for unit in units))
+            return Problem(
+                ("scope",),
+                f"which {kind}? there are {len(units)}: {names}" if units else f"there is no {kind}",
+                'Add `scope_name = "…"` with one of these names, or its id as `scope_id`.',
+            )
+        found = self._by_name.get((kind, name), [])
+        if not found and kind == "cluster" and (kind, name) in self.names:
+            return str(name)
+        if cluster is not None:
+            ids = {cluster, *(unit_id for unit_id, _ in self._by_name.get(("cluster", cluster), []))}
+            found = [one for one in found if one[1] in ids]
+        if len(found) == 1:
+            return found[0][0]
+        if found:
+            places = ", ".join(
+                f"{unit_id} on cluster {self.names.get(('cluster', on), on)}" for unit_id, on in sorted(found)
+            )
+            return Problem(
+                ("scope_name",),
+                f"there are {len(found)} {kind}s called {name!r}: {places}",
+                'Say which: `cluster = "…"`, or the id as `scope_id`.',
+            )
+        from reconciler.core.reading import nearest
+
+        known = [unit[0] for unit in self._all[kind]]
+        meant = nearest(str(name), known)
+        where = f" on cluster {cluster!r}" if cluster is not None else ""
+        return Problem(
+            ("scope_name",),
+            f"there is no {kind} called {name!r}{where}",
+            f"Did you mean {meant!r}?" if meant else f"There are: {', '.join(sorted(set(known))) or 'none'}.",
+        )
+
+    def covers(self, over: tuple[str, str], under: tuple[str, str]) -> bool:
+        """Whether what is placed on *over* reaches *under*; both are a kind of scope and an id."""
+        kind, unit_id = over
+        if kind == "tenant":
+            return True
+        if kind == "cluster":
+            return self._cluster_of.get(under) == unit_id
+        if kind == "department":
+            return under[0] == "project" and self._department_of.get(under[1]) == unit_id
+        return False
+
+
+def _unit(one: Mapping[str, Any]) -> tuple[str, str, str]:
+    return str(one["name"]), str(one["id"]), str(one.get("clusterId") or "")

@@ -1,0 +1,282 @@
+"""Plans, runs and drift as lines of text, for a terminal or a log. Made from the views alone."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from reconciler.errors import Complaint
+
+__all__ = [
+    "COLOURED",
+    "NO_CHANGES",
+    "PLAIN",
+    "Palette",
+    "apply_line",
+    "complaint_lines",
+    "drift_lines",
+    "error_lines",
+    "ledger_lines",
+    "plan_lines",
+    "summary_line",
+]
+
+NO_CHANGES: Final = "No changes. Your infrastructure matches the configuration."
+
+_SYMBOLS: Final = {
+    "create": "+",
+    "update": "~",
+    "replace": "-/+",
+    "delete": "-",
+    "adopt": "<-",
+    "forget": "x",
+    "move": "->",
+}
+_DESTRUCTIVE: Final = ("delete", "replace")
+_CAUSES: Final = {
+    "drift": "drift: changed outside",
+    "both": "conflict: spec changed, and changed outside",
+    "reference": "new id",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """Terminal colours, or none."""
+
+    add: str = ""
+    change: str = ""
+    remove: str = ""
+    bold: str = ""
+    dim: str = ""
+    warn: str = ""
+    end: str = ""
+
+    def of(self, action: str) -> str:
+        """The colour of an action."""
+        if action in _DESTRUCTIVE:
+            return self.remove
+        return self.add if action in ("create", "adopt") else self.change
+
+
+PLAIN: Final = Palette()
+COLOURED: Final = Palette(
+    add="\033[32m",
+    change="\033[33m",
+    remove="\033[31m",
+    bold="\033[1m",
+    dim="\033[2m",
+    warn="\033[33m",
+    end="\033[0m",
+)
+
+
+def quoted(value: Any) -> str:
+    """A value on one line, as TOML would spell it."""
+    if value is None:
+        return "(nothing)"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        if value.startswith("(") and value.endswith(")"):
+            return value  # words of a view, such as (sensitive)
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, Mapping):
+        inner = ", ".join(f"{key} = {quoted(item)}" for key, item in value.items())
+        return f"{{ {inner} }}" if inner else "{}"
+    if isinstance(value, Sequence):
+        return f"[{', '.join(map(quoted, value))}]"
+    return str(value)
+
+
+def plan_lines(view: Mapping[str, Any], palette: Palette = PLAIN, *, width: int = 80) -> Iterator[str]:
+    """A plan: what would change, destructive changes first, and the line that counts them."""
+    for text in view["warnings"]:
+        yield from _warning(text, palette)
+    changes = sorted(
+        view["changes"], key=lambda change: (change["action"] not in _DESTRUCTIVE, change["address"])
+    )
+    for change in changes:
+        yield from _change_lines(change, palette, width)
+        yield ""
+    if view["partial"]:
+        yield f"{palette.warn}This plan is partial.{palette.end} Left out by --target or --exclude:"
+        yield from (f"  {text}" for text in view["partial"])
+        yield ""
+    if not changes:
+        yield "No objects need to be destroyed." if view["destroy"] else NO_CHANGES
+    else:
+        yield f"{palette.bold}{summary_line(view['summary'])}{palette.end}"
+    if view["policy"]:
+        yield ""
+        yield f"{palette.remove}This plan may not be applied as it stands:{palette.end}"
+        yield from (f"  {text}" for text in view["policy"])
+
+
+def summary_line(counts: Mapping[str, int]) -> str:
+    """``Plan: 1 to add, 2 to change, 0 to destroy.``, which tools parse."""
+    imported = f"{counts['import']} to import, " if counts["import"] else ""
+    forgotten = f", {counts['forget']} to forget" if counts["forget"] else ""
+    return (
+        f"Plan: {imported}{counts['add']} to add, {counts['change']} to change, "
+        f"{counts['destroy']} to destroy{forgotten}."
+    )
+
+
+def apply_line(counts: Mapping[str, int], *, destroy: bool) -> str:
+    """``Apply complete! …``, which tools parse."""
+    if destroy:
+        return f"Destroy complete! Resources: {counts['destroy']} destroyed."
+    imported = f"{counts['import']} imported, " if counts["import"] else ""
+    return (
+        f"Apply complete! Resources: {imported}{counts['add']} added, {counts['change']} changed, "
+        f"{counts['destroy']} destroyed."
+    )
+
+
+def _warning(text: str, palette: Palette) -> Iterator[str]:
+    first, *rest = text.split("\n")
+    yield f"{palette.warn}Warning:{palette.end} {first}"
+    yield from rest
+    yield ""
+
+
+def _change_lines(change: Mapping[str, Any], palette: Palette, width: int) -> Iterator[str]:
+    action = change["action"]
+    source = change["source"]
+    where = f" ({source['file']}:{source['line']})" if source else ""
+    symbol = f"{palette.of(action)}{_SYMBOLS[action]}{palette.end}"
+    address = f"{palette.bold}{change['address']}{palette.end}"
+    moved = f", moved from {change['moved_from']}" if change["moved_from"] and action != "move" else ""
+    yield f"{symbol} {address}: {change['reason']}{moved}{palette.dim}{where}{palette.end}"
+    for risk in change["risk"]:
+        yield f"    {palette.warn}! {risk}{palette.end}"
+    if change["irreversible"]:
+        yield f"    {palette.warn}! {change['irreversible']}{palette.end}"
+    for one in change["fields"]:
+        yield from _field_lines(one, palette, width)
+
+
+def _field_lines(one: Mapping[str, Any], palette: Palette, width: int) -> Iterator[str]:
+    before, after = one["before"], one["after"]
+    notes = [_CAUSES[one["cause"]]] if one["cause"] in _CAUSES else []
+    if one["forces_replace"]:
+        notes.append("forces replacement")
+    note = f"   {palette.dim}({', '.join(notes)}){palette.end}" if notes else ""
+    path = one["path"]
+    if one["sensitive"]:
+        yield f"    {palette.change}~{palette.end} {path} changed (secret){note}"
+    elif before is None:
+        yield f"    {palette.add}+{palette.end} {path} = {quoted(after)}{note}"
+    elif after is None:
+        yield f"    {palette.remove}-{palette.end} {path} = {quoted(before)}{note}"
+    elif _is_long(before) and _is_long(after):
+        yield f"    {palette.change}~{palette.end} {path}{note}"
+        yield from _line_diff(before, after, palette)
+    else:
+        old, new = quoted(before), quoted(after)
+        if len(path) + len(old) + len(new) + 14 <= width:
+            yield f"    {palette.change}~{palette.end} {path} = {old} -> {new}{note}"
+        else:
+            yield f"    {palette.change}~{palette.end} {path} = {old}{note}"
+            yield f"      {' ' * max(0, len(path) - 1)} -> {new}"
+
+
+def _is_long(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\n" in value
+    return isinstance(value, Sequence) and len(value) > 4
+
+
+def _line_diff(before: Any, after: Any, palette: Palette) -> Iterator[str]:
+    old, new = (
+        value.splitlines() if isinstance(value, str) else list(map(quoted, value))
+        for value in (before, after)
+    )
+    for line in difflib.ndiff(old, new):
+        mark, text = line[:1], line[2:]
+        if mark in "+-":
+            colour = palette.add if mark == "+" else palette.remove
+            yield f"        {colour}{mark}{palette.end} {text}"
+
+
+def ledger_lines(view: Mapping[str, Any], palette: Palette = PLAIN) -> Iterator[str]:
+    """What an apply came to: a line for each step that matters, and how many ended how."""
+    order = ("could not be rolled back", "not known", "failed", "rolled back", "not started", "done")
+    groups: dict[str, list[Mapping[str, Any]]] = {name: [] for name in order}
+    for row in view["steps"]:
+        groups[row["outcome"]].append(row)
+    yield f"Run {view['run']}: {view['outcome']}"
+    for name in order:
+        rows = groups[name]
+        if not rows:
+            continue
+        colour = (
+            palette.add
+            if name == "done"
+            else palette.remove
+            if "not" in name or name == "failed"
+            else palette.change
+        )
+        yield f"  {colour}{name:<24}{palette.end} {len(rows):>6}"
+        most = 20 if name in ("done", "rolled back", "not started") else 100
+        if len(rows) > most and name == "done":
+            continue
+        for row in rows[:most]:
+            yield f"    {row['verb']} {row['address']}"
+            if row["error"]:
+                yield f"      {row['error']}"
+            if row["remedy"]:
+                yield f"      To do it by hand: {row['remedy']}"
+        if len(rows) > most:
+            yield f"    … and {len(rows) - most} more"
+
+
+def drift_lines(view: Mapping[str, Any], palette: Palette = PLAIN, *, width: int = 80) -> Iterator[str]:
+    """What differs from what was last applied."""
+    for text in view["warnings"]:
+        yield from _warning(text, palette)
+    for one in view["drift"]:
+        address = f"{palette.bold}{one['address']}{palette.end}"
+        if one["gone"]:
+            yield f"{palette.remove}-{palette.end} {address} is gone from the platform"
+        else:
+            yield f"{palette.change}~{palette.end} {address} was changed outside"
+            for change in one["fields"]:
+                yield from _field_lines({**change, "cause": "spec", "forces_replace": False}, palette, width)
+        yield ""
+    count = len(view["drift"])
+    checked = f"{view['checked']} resource{'' if view['checked'] == 1 else 's'}"
+    if count:
+        yield f"{palette.bold}Drift: {count} of {checked} not as last applied.{palette.end}"
+    else:
+        yield f"No drift. {checked} as last applied."
+
+
+def complaint_lines(complaint: Complaint, palette: Palette = PLAIN) -> Iterator[str]:
+    """One complaint: what, where, the line with a caret, what to do."""
+    yield f"{palette.remove}Error:{palette.end} {palette.bold}{complaint.summary}{palette.end}"
+    if complaint.file:
+        place = f" line {complaint.line}, column {complaint.column}" if complaint.line else ""
+        yield f"  on {complaint.file}{place}:"
+    if complaint.excerpt:
+        number = str(complaint.line)
+        text = complaint.excerpt.expandtabs(1)
+        start = max(0, complaint.column - 60)
+        yield f"    {palette.dim}{number} |{palette.end} {text[start : start + 100]}"
+        yield f"    {' ' * len(number)} {palette.dim}|{palette.end} {' ' * (complaint.column - 1 - start)}^"
+    if complaint.hint:
+        yield from (f"  {line}".rstrip() for line in complaint.hint.split("\n"))
+
+
+def error_lines(summary: str, hint: str, more: Iterable[str] = (), palette: Palette = PLAIN) -> Iterator[str]:
+    """One error: what, perhaps a list, what to do."""
+    first, *rest = summary.split("\n")
+    yield f"{palette.remove}Error:{palette.end} {palette.bold}{first}{palette.end}"
+    yield from (f"  {line}" for line in rest)
+    yield from (f"  - {line}" for line in more)
+    if hint:
+        yield from (f"  {line}".rstrip() for line in hint.split("\n"))

@@ -1,0 +1,241 @@
+"""The public JSON of a plan, of a run and of drift. Every other rendering is made from it.
+
+Whatever must not be seen is masked here, once: a sensitive field has no
+values, a secret stands as its reference, an id that is not known yet says
+whose it will be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from reconciler.core.attributes import ID, REF, SECRET
+from reconciler.core.model import Action, Cause, Change, FieldChange, Path, Plan, Step, Verb
+from reconciler.core.planner import plan_digest
+from reconciler.core.report import DriftReport, RunReport
+
+__all__ = ["HIDDEN", "dotted", "drift_view", "plan_view", "run_view", "summary"]
+
+HIDDEN: Final = "(sensitive)"
+
+View = dict[str, Any]
+
+
+def dotted(path: Path) -> str:
+    """A path as people write it: ``tools.Jupyter.container_port``, ``extended_resources[0].quantity``."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif not text:
+            text = part
+        else:
+            text += f".{part}" if part.replace("_", "a").replace("-", "a").isalnum() else f'."{part}"'
+    return text
+
+
+def shown(value: Any) -> Any:
+    """A value with markers in words."""
+    if isinstance(value, Mapping):
+        if len(value) == 1:
+            if SECRET in value:
+                how, what = next(iter(value[SECRET].items()))
+                return f"(secret from {how} {what[0] if isinstance(what, list) else what})"
+            if REF in value:
+                return f"(id of {value[REF]}, known after apply)"
+            if ID in value:
+                return value[ID]
+        return {key: shown(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [shown(item) for item in value]
+    return value
+
+
+def field_view(change: FieldChange) -> View:
+    """One field of a change."""
+    return {
+        "path": dotted(change.path),
+        "before": HIDDEN if change.sensitive else shown(change.before),
+        "after": HIDDEN if change.sensitive else shown(change.after),
+        "cause": str(change.cause),
+        "sensitive": change.sensitive,
+        "forces_replace": change.forces_replace,
+    }
+
+
+def summary(changes: Iterable[Change]) -> dict[str, int]:
+    """How many objects are imported, added, changed, destroyed, forgotten and moved. A replacement
+    counts as one added and one destroyed."""
+    counts = dict.fromkeys(("import", "add", "change", "destroy", "forget", "move"), 0)
+    for change in changes:
+        match change.action:
+            case Action.CREATE:
+                counts["add"] += 1
+            case Action.UPDATE:
+                counts["change"] += 1
+            case Action.REPLACE:
+                counts["add"] += 1
+                counts["destroy"] += 1
+            case Action.DELETE:
+                counts["destroy"] += 1
+            case Action.ADOPT:
+                counts["import"] += 1
+                counts["change"] += bool(change.fields)
+            case Action.FORGET:
+                counts["forget"] += 1
+            case Action.MOVE:
+                counts["move"] += 1
+            case Action.RECORD:
+                pass
+    return counts
+
+
+def plan_view(plan: Plan) -> View:
+    """A plan for people and tools. No time in it: the same plan, the same bytes."""
+    made = {step.address: step for step in plan.steps if step.verb is Verb.CREATE}
+    changes = [_change_view(change, made.get(change.address)) for change in plan.changes]
+    return {
+        "format_version": 1,
+        "tool": plan.tool,
+        "stack": plan.stack,
+        "destroy": plan.destroy,
+        "digest": plan_digest(plan),
+        "base": {"lineage": plan.base.lineage, "serial": plan.base.serial},
+        "specs": {"digest": plan.specs_digest, "revision": plan.revision},
+        "summary": summary(plan.changes),
+        "changes": changes,
+        "steps": [_step_view(step) for step in plan.steps],
+        "drift": [
+            {
+                "address": change["address"],
+                "fields": fields,
+                "gone": change["reason"] == "gone from the platform",
+            }
+            for change in changes
+            if (fields := [f for f in change["fields"] if f["cause"] in (Cause.DRIFT, Cause.BOTH)])
+            or change["reason"] == "gone from the platform"
+        ],
+        "warnings": list(plan.warnings),
+        "policy": list(plan.refusals),
+        "partial": list(plan.partial),
+    }
+
+
+def _change_view(change: Change, made: Step | None) -> View:
+    fields = [field_view(one) for one in change.fields]
+    if change.action is Action.CREATE and made is not None and made.attributes is not None:
+        fields = [
+            {
+                "path": dotted(path),
+                "before": None,
+                "after": value,
+                "cause": str(Cause.SPEC),
+                "sensitive": False,
+                "forces_replace": False,
+            }
+            for path, value in _flat((), shown(made.attributes.values_))
+        ]
+    return {
+        "address": str(change.address),
+        "action": str(change.action),
+        "reason": change.reason,
+        "moved_from": str(change.moved_from) if change.moved_from is not None else None,
+        "id": change.remote_id or None,
+        "source": (
+            {"file": change.source.file, "line": change.source.line} if change.source is not None else None
+        ),
+        "risk": list(change.risks),
+        "irreversible": change.irreversible or None,
+        "used_by": [str(user) for user in change.used_by],
+        "fields": fields,
+    }
+
+
+def _flat(path: Path, value: Any) -> Iterable[tuple[Path, Any]]:
+    """The values of a table and of the tables in it, with where they stand; what is deeper stays whole."""
+    if isinstance(value, Mapping) and value and len(path) < 2:
+        for key, item in value.items():
+            yield from _flat((*path, key), item)
+    else:
+        yield path, value
+
+
+def _step_view(step: Step) -> View:
+    return {
+        "number": step.number,
+        "verb": str(step.verb),
+        "address": str(step.address),
+        "phase": str(step.phase),
+        "waits": list(step.waits),
+        "undo": str(step.reversal),
+        "id": step.remote_id or None,
+        "fields": sorted(step.attributes) if step.attributes is not None else [],
+    }
+
+
+def run_view(report: RunReport) -> View:
+    """What an apply came to, step by step."""
+    steps = report.steps
+    rows = []
+    for step in report.plan.steps:
+        number = step.number
+        if number in steps.not_rolled_back:
+            ended = "could not be rolled back"
+        elif number in steps.rolled_back:
+            ended = "rolled back"
+        elif number in steps.uncertain:
+            ended = "not known"
+        elif number in steps.failed:
+            ended = "failed"
+        elif number in steps.done:
+            ended = "done"
+        else:
+            ended = "not started"
+        rows.append(
+            {
+                "step": number,
+                "address": str(step.address),
+                "verb": str(step.verb),
+                "outcome": ended,
+                "error": steps.errors.get(number),
+                "remedy": steps.remedies.get(number),
+            }
+        )
+    return {
+        "format_version": 1,
+        "run": report.run,
+        "outcome": report.outcome,
+        "error": report.error or None,
+        "counts": steps.counts(),
+        "summary": summary(report.plan.changes),
+        "steps": rows,
+    }
+
+
+def drift_view(report: DriftReport) -> View:
+    """What differs from what was last applied."""
+    return {
+        "format_version": 1,
+        "checked": report.checked,
+        "in_sync": not report.drifted,
+        "drift": [
+            {
+                "address": str(one.address),
+                "gone": one.gone,
+                "id": one.live.id if one.live is not None else None,
+                "fields": [field_view(change) for change in one.fields],
+            }
+            for one in report.drifted
+        ],
+        "unmanaged": [
+            {
+                "platform": platform,
+                "kind": remote.kind,
+                "id": remote.id,
+                "name": remote.attributes.get("name"),
+            }
+            for platform, remote in report.unmanaged
+        ],
+        "warnings": list(report.warnings),
+    }

@@ -1,0 +1,104 @@
+"""What ``reconciler.toml`` may say, as pydantic models. Imported only to check a file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from reconciler.core.model import ResourceAddress
+from reconciler.core.policy import Policy
+from reconciler.core.reading import Table, refuse
+from reconciler.errors import UsageError
+
+__all__ = ["ConfigModel"]
+
+
+def _address(text: str) -> str:
+    try:
+        ResourceAddress.parse(text)
+    except UsageError as error:
+        raise refuse(str(error), error.hint) from error
+    return text
+
+
+Address = Annotated[str, AfterValidator(_address)]
+
+
+class StackTable(Table):
+    """``[stack]``."""
+
+    name: str = Field(min_length=1, description="The stack's name; its state and plans carry it.")
+
+
+class StateTable(Table):
+    """``[state]``."""
+
+    backend: Literal["local"] = Field("local", description="Where the state lives.")
+    directory: str = Field(
+        ".reconciler",
+        min_length=1,
+        description="Directory of state, journals and lock, from the stack's own.",
+    )
+
+
+class PolicyTable(Table):
+    """``[policy]``."""
+
+    max_cpu_cores: float | None = Field(None, ge=0, description="Most CPU cores that one spec may ask for.")
+    max_memory_gb: float | None = Field(
+        None, ge=0, description="Most memory, in GiB, as the vendors' guides count."
+    )
+    max_gpus: float | None = Field(None, ge=0, description="Most GPUs that one spec may ask for.")
+    allowed_scopes: list[str] | None = Field(None, description="Scopes that specs may choose.")
+    allowed_images: list[str] | None = Field(None, description="Globs that images must match.")
+    not_secret: list[str] = Field(
+        default_factory=list,
+        description="Globs over keys of specs (environment_variables.PAD_TOKEN) that look like secrets "
+        "and are none.",
+    )
+    max_delete_fraction: float = Field(
+        Policy().max_delete_fraction,
+        ge=0,
+        le=1,
+        description="Largest share of the managed resources that a plan may delete or replace "
+        "without --allow-deletes.",
+    )
+
+    def value(self) -> Policy:
+        """As the core wants it."""
+        return Policy(
+            max_cpu_cores=self.max_cpu_cores,
+            max_memory_gb=self.max_memory_gb,
+            max_gpus=self.max_gpus,
+            allowed_scopes=None if self.allowed_scopes is None else tuple(self.allowed_scopes),
+            allowed_images=None if self.allowed_images is None else tuple(self.allowed_images),
+            max_delete_fraction=self.max_delete_fraction,
+        )
+
+
+class ApplyTable(Table):
+    """``[apply]``."""
+
+    parallelism: int = Field(10, ge=1, le=256, description="How many steps run at once.")
+    on_failure: Literal["rollback", "stop", "continue"] = Field(
+        "rollback", description="What a failed step means for the rest of the run."
+    )
+
+
+class MovedTable(Table):
+    """One ``[[moved]]``."""
+
+    old: Address = Field(alias="from", description="The address that the state knows the object by.")
+    new: Address = Field(alias="to", description="Its address in the specs now.")
+
+
+class ConfigModel(Table):
+    """``reconciler.toml``."""
+
+    stack: StackTable
+    state: StateTable = StateTable()
+    platforms: dict[str, dict[str, Any]] = Field(min_length=1, description="The platforms, by name.")
+    policy: PolicyTable = PolicyTable()
+    apply: ApplyTable = ApplyTable()
+    moved: list[MovedTable] = Field(default_factory=list)

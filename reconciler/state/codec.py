@@ -1,0 +1,246 @@
+"""State and Plan as bytes: versioned, canonical, checked.
+
+A state file is one JSON document: the header on the first line, then a line
+for each resource, sorted by address::
+
+    {"format_version":1,"stack":"dev","lineage":"…","serial":3,…,"checksum":"sha256:…","resources":[
+    {"address":"runai.environment.llm-train","id":"9d4f…","attributes":{…}},
+    …
+    ]}
+
+Attributes stay as they are in the file until somebody looks into them, so
+that reading a state costs little more than its bytes.
+
+A plan file is one JSON document on one line. It is canonical: what is read is
+written again and compared, so that a changed byte anywhere is noticed.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from reconciler.core.attributes import Attributes, digest, to_json
+from reconciler.core.model import Plan, ResourceAddress, ResourceState, Stamp, State
+from reconciler.core.planner import plan_digest
+from reconciler.errors import PlanAltered, StateUnreadable
+
+__all__ = [
+    "FORMAT_VERSION",
+    "decode",
+    "decode_plan",
+    "decode_state",
+    "encode",
+    "encode_plan",
+    "encode_state",
+    "read_stamp",
+]
+
+FORMAT_VERSION: Final = 1
+_HEADER_END: Final = b'"resources":[\n'
+
+
+class _Record(msgspec.Struct, omit_defaults=True):
+    address: str
+    id: str
+    attributes: msgspec.Raw
+    secrets: dict[str, str] = {}
+    depends_on: tuple[str, ...] = ()
+    protected: bool = False
+    wire_digest: str = ""
+    deposed: tuple[str, ...] = ()
+
+
+class _Header(msgspec.Struct):
+    format_version: int
+    stack: str
+    lineage: str
+    serial: int
+    last_run: str
+    secret_key: str
+    checksum: str
+
+
+class _Document(_Header):
+    resources: msgspec.Raw
+
+
+def _from_json(wanted: type, value: Any) -> Any:
+    if wanted is Attributes:
+        return Attributes(value)
+    raise NotImplementedError(f"no value of {wanted} in JSON")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=to_json)
+_records = msgspec.json.Decoder(list[_Record])
+_documents = msgspec.json.Decoder(_Document)
+_headers = msgspec.json.Decoder(_Header)
+
+
+def encode(value: Any) -> bytes:
+    """The JSON of one of our values: fields in the order of their class."""
+    return _encoder.encode(value)
+
+
+def decode(data: bytes, wanted: Any) -> Any:
+    """The value of type *wanted* in *data*. Raises `msgspec.DecodeError`."""
+    return msgspec.json.decode(data, type=wanted, dec_hook=_from_json)
+
+
+# --- state ---------------------------------------------------------------------------------------------
+
+
+def encode_state(state: State) -> bytes:
+    """The bytes of a state file."""
+    lines = []
+    for address in sorted(state.resources):
+        one = state.resources[address]
+        record = _Record(
+            address=str(address),
+            id=one.remote_id,
+            attributes=msgspec.Raw(one.attributes.raw),
+            secrets=dict(one.secrets),
+            depends_on=tuple(map(str, one.depends_on)),
+            protected=one.protected,
+            wire_digest=one.wire_digest,
+            deposed=one.deposed,
+        )
+        lines.append(_encoder.encode(record))
+    body = b",\n".join(lines)
+    header = _Header(
+        format_version=FORMAT_VERSION,
+        stack=state.stack,
+        lineage=state.stamp.lineage,
+        serial=state.stamp.serial,
+        last_run=state.last_run,
+        secret_key=state.secret_key,
+        checksum=digest(body),
+    )
+    return _encoder.encode(header)[:-1] + b"," + _HEADER_END + body + b"\n]}\n"
+
+
+def read_stamp(first_line: bytes) -> Stamp:
+    """The stamp in the first line of a state file. Raises `StateUnreadable`."""
+    try:
+        header = _headers.decode(first_line.rstrip(b"\n") + b"]}")
+    except msgspec.DecodeError as error:
+        raise _unreadable("its first line is damaged") from error
+    return Stamp(header.lineage, header.serial)
+
+
+def decode_state(data: bytes, *, stack: str, file: str) -> State:
+    """The state in the bytes of a state file.
+
+    Raises `StateUnreadable`, naming *file*, when the bytes are not all there,
+    not ours, newer than this program, or of another stack.
+    """
+    if not data.strip():
+        raise _unreadable("it is empty", file)
+    try:
+        document = _documents.decode(data)
+    except msgspec.DecodeError as error:
+        _check_version(data, file)
+        raise _unreadable("it is cut off or damaged", file) from error
+    if document.format_version != FORMAT_VERSION:
+        _check_version(data, file)
+    try:
+        body = bytes(document.resources)
+        records = _records.decode(body)
+    except msgspec.DecodeError as error:
+        raise _unreadable("it is damaged", file) from error
+    if digest(body.strip(b"[]").strip(b"\n")) != document.checksum:
+        raise _unreadable("its checksum does not fit its contents", file)
+    if document.stack != stack:
+        raise StateUnreadable(
+            f"{file} belongs to the stack {document.stack!r}, not to {stack!r}",
+            hint="Each stack needs a state of its own; put back the one that belongs here.",
+        )
+    return State(
+        stack=document.stack,
+        stamp=Stamp(document.lineage, document.serial),
+        last_run=document.last_run,
+        secret_key=document.secret_key,
+        resources={one.address: one for one in map(_resource, records)},
+    )
+
+
+def _check_version(data: bytes, file: str) -> None:
+    """Raise what fits when *data* is whole JSON, but not of our format."""
+    try:
+        version = msgspec.json.decode(data, type=dict[str, Any]).get("format_version")
+    except msgspec.DecodeError:
+        return
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise StateUnreadable(
+            f"{file} has format {version}; this program knows up to {FORMAT_VERSION}",
+            hint="A newer reconciler wrote it. Install that version, or a later one.",
+        )
+    raise _unreadable("it is not a state of reconciler", file)
+
+
+def _resource(record: _Record) -> ResourceState:
+    return ResourceState(
+        address=ResourceAddress(*record.address.split(".", 2)),
+        remote_id=record.id,
+        attributes=Attributes.from_raw(bytes(record.attributes)),
+        secrets=record.secrets,
+        depends_on=tuple(ResourceAddress(*text.split(".", 2)) for text in record.depends_on),
+        protected=record.protected,
+        wire_digest=record.wire_digest,
+        deposed=record.deposed,
+    )
+
+
+def _unreadable(what: str, file: str = "the state file") -> StateUnreadable:
+    return StateUnreadable(
+        f"{file} cannot be read as a state: {what}",
+        hint="Nothing was changed. The state before the last commit is kept beside it as "
+        "state.previous.json; `reconciler state push FILE` puts a good copy back.",
+    )
+
+
+# --- plan ----------------------------------------------------------------------------------------------
+
+
+class _PlanFile(msgspec.Struct):
+    format_version: int
+    digest: str
+    checksum: str
+    plan: msgspec.Raw
+
+
+def encode_plan(plan: Plan) -> bytes:
+    """The bytes of a plan file."""
+    body = _encoder.encode(plan)
+    file = _PlanFile(FORMAT_VERSION, plan_digest(plan), digest(body), msgspec.Raw(body))
+    return _encoder.encode(file) + b"\n"
+
+
+def decode_plan(data: bytes, *, file: str) -> Plan:
+    """The plan in the bytes of a plan file.
+
+    Raises `PlanAltered`, naming *file*, unless they are to the byte what
+    `encode_plan` wrote.
+    """
+    try:
+        found = msgspec.json.decode(data, type=_PlanFile)
+        if found.format_version > FORMAT_VERSION:
+            raise PlanAltered(
+                f"{file} has plan format {found.format_version}; this program knows up to {FORMAT_VERSION}",
+                hint="Make the plan and apply it with the same version.",
+            )
+        plan: Plan = decode(bytes(found.plan), Plan)
+        same = digest(bytes(found.plan)) == found.checksum and encode_plan(plan) == data
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _altered(file) from error
+    if not same:
+        raise _altered(file)
+    return plan
+
+
+def _altered(file: str) -> PlanAltered:
+    return PlanAltered(
+        f"{file} is not a plan as reconciler wrote it",
+        hint="A byte was changed, or it was cut off. Nothing was done; make the plan again.",
+    )

@@ -1,0 +1,197 @@
+"""What the records of a run make of the state that it started from.
+
+The same fold serves a run that is going on, the commit at its end, and the
+recovery of one that died: there is one answer to what a journal means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from reconciler.core.attributes import ID, REF, Attributes, replace_markers
+from reconciler.core.model import Plan, ResourceAddress, ResourceState, State, Step, Verb
+from reconciler.state.records import (
+    Begun,
+    Closed,
+    Done,
+    Edited,
+    Failed,
+    Intended,
+    Planned,
+    Record,
+    RollbackBegun,
+    UndoFailed,
+    Undoing,
+    Undone,
+)
+
+__all__ = ["Replay", "replay"]
+
+
+@dataclass(slots=True)
+class Replay:
+    """What the records of one run say, folded over the state that it started from.
+
+    ``resources`` is the result. ``open_steps`` are intents without an outcome
+    (a forward step, or one that was being taken back).
+    """
+
+    resources: dict[ResourceAddress, ResourceState]
+    begun: Begun | None = None
+    plan: Plan | None = None
+    closed: Closed | None = None
+    rollback: bool = False
+    edited: bool = False
+    done: dict[int, Done] = field(default_factory=dict)
+    failed: dict[int, Failed] = field(default_factory=dict)
+    undone: dict[int, Undone] = field(default_factory=dict)
+    undo_failed: dict[int, UndoFailed] = field(default_factory=dict)
+    intents: dict[int, Intended] = field(default_factory=dict)
+    undoing: dict[int, Undoing] = field(default_factory=dict)
+    new_ids: dict[str, str] = field(default_factory=dict)
+    _previous: dict[int, tuple[ResourceAddress, ResourceState | None]] = field(default_factory=dict)
+
+    def step(self, number: int) -> Step:
+        """The step of this number."""
+        assert self.plan is not None, "a step before its plan"
+        return self.plan.steps[number]
+
+    @property
+    def open_steps(self) -> list[Intended | Undoing]:
+        """Intents without an outcome, oldest first."""
+        forward = [i for n, i in self.intents.items() if n not in self.done and n not in self.failed]
+        backward = [u for n, u in self.undoing.items() if n not in self.undone and n not in self.undo_failed]
+        return [*forward, *backward]
+
+    def add(self, record: Record) -> None:
+        """Fold one more record in."""
+        match record:
+            case Begun():
+                self.begun = record
+            case Planned():
+                self.plan = record.plan
+            case Intended():
+                self.intents[record.step] = record
+            case Done():
+                self.done[record.step] = record
+                self._apply(self.step(record.step), record)
+            case Failed():
+                self.failed[record.step] = record
+            case RollbackBegun():
+                self.rollback = True
+            case Undoing():
+                self.undoing[record.step] = record
+            case Undone():
+                self.undone[record.step] = record
+                self._revert(self.step(record.step), record)
+            case UndoFailed():
+                self.undo_failed[record.step] = record
+            case Edited():
+                self.edited = True
+                for address in record.removed:
+                    self.resources.pop(address, None)
+                for resource in record.put:
+                    self.resources[resource.address] = resource
+            case Closed():
+                self.closed = record
+
+    @property
+    def has_effect(self) -> bool:
+        """Whether the state may differ from the one that the run started from."""
+        return bool(self.done or self.edited)
+
+    def id_of(self, address: ResourceAddress) -> str | None:
+        """The id that the platform gave this resource, as far as the run has got."""
+        known = self.resources.get(address)
+        return known.remote_id if known is not None else None
+
+    def resolved(self, attributes: Attributes) -> Attributes:
+        """*attributes* with references to resources of this stack as ids."""
+        if b'"' + REF.encode() + b'"' not in attributes.raw:
+            return attributes
+
+        def known(text: str) -> dict[str, str]:
+            remote_id = self.id_of(ResourceAddress.parse(text))
+            return {ID: remote_id} if remote_id is not None else {REF: text}
+
+        return Attributes(replace_markers(attributes.values_, REF, known))
+
+    def _apply(self, step: Step, done: Done) -> None:
+        address = step.address
+        known_as = step.moved_from if step.moved_from in self.resources else address
+        old = self.resources.get(known_as)
+        self._previous[step.number] = (known_as, old)
+        if known_as != address:
+            del self.resources[known_as]
+        match step.verb:
+            case Verb.FORGET:
+                self.resources.pop(address, None)
+            case Verb.DELETE if step.deposes:
+                if old is not None:
+                    kept = tuple(other for other in old.deposed if other != step.remote_id)
+                    self.resources[address] = replace(old, deposed=kept)
+            case Verb.DELETE:
+                self.resources.pop(address, None)
+            case Verb.CREATE | Verb.UPDATE | Verb.RECORD:
+                assert step.attributes is not None
+                deposed = old.deposed if old is not None else ()
+                if step.deposes:
+                    deposed = (*deposed, step.remote_id)
+                written = self.resolved(step.attributes)
+                intent = self.intents.get(step.number)
+                sent = intent.secrets if intent is not None else {}
+                secrets = old.secrets if old is not None and step.verb is not Verb.CREATE else {}
+                self.resources[address] = ResourceState(
+                    address=address,
+                    remote_id=done.remote_id,
+                    attributes=_remembered(written, old if step.verb is Verb.UPDATE else None),
+                    secrets={**secrets, **sent},
+                    depends_on=step.depends_on,
+                    protected=step.protected,
+                    wire_digest=done.wire_digest,
+                    deposed=deposed,
+                )
+
+    def _revert(self, step: Step, undone: Undone) -> None:
+        known_as, previous = self._previous[step.number]
+        if step.verb is Verb.DELETE and undone.remote_id:
+            self.new_ids[step.remote_id] = undone.remote_id
+        if previous is None or known_as != step.address:
+            self.resources.pop(step.address, None)
+        if previous is None:
+            return
+        attributes = previous.attributes
+        if self.new_ids and b'"' + ID.encode() + b'"' in attributes.raw:
+            attributes = Attributes(
+                replace_markers(attributes.values_, ID, lambda old: {ID: self.new_ids.get(old, old)})
+            )
+        self.resources[known_as] = replace(
+            previous,
+            attributes=attributes,
+            remote_id=self.new_ids.get(previous.remote_id, previous.remote_id),
+            deposed=tuple(self.new_ids.get(old, old) for old in previous.deposed),
+            wire_digest=undone.wire_digest,
+        )
+
+
+def _remembered(written: Attributes, old: ResourceState | None) -> Attributes:
+    """What the state keeps after a write: what was written, and what stays managed besides.
+
+    None stands for a field that the spec gave up. A field that the step did
+    not name (one under ``ignore_changes``, or any when a reference is let go
+    of) stays as it was.
+    """
+    values = written.values_
+    kept = {} if old is None else {k: v for k, v in old.attributes.items() if k not in values}
+    if not kept and None not in values.values():
+        return written
+    return Attributes({**{k: v for k, v in values.items() if v is not None}, **kept})
+
+
+def replay(state: State, records: Iterable[Record]) -> Replay:
+    """Fold *records* over *state*, the state that the run started from."""
+    result = Replay(resources=dict(state.resources))
+    for record in records:
+        result.add(record)
+    return result
