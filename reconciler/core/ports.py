@@ -334,6 +334,12 @@ class StateBackend(Protocol):
         *expected*.
         """
 
+    def stored_stamp(self) -> Stamp:
+        """The stamp of the stored state, or `NO_STAMP`. Raises `StateUnreadable`."""
+
+    def restore(self, state: State, *, lock: Lock) -> None:
+        """Make *state* the stored one whatever is stored, readable or not. A repair."""
+
     def begin(self, run: str, lock: Lock) -> Journal:
         """Start the journal of a new run."""
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from reconciler.core.model import FieldChange, Plan, Remote, ResourceAddress
+from reconciler.core.attributes import Attributes
+from reconciler.core.model import FieldChange, Plan, Remote, ResourceAddress, Step
 
-__all__ = ["DriftReport", "Drifted", "Outcome", "RunReport", "Settlement"]
+__all__ = ["DriftReport", "Drifted", "Outcome", "PastRun", "PastStep", "RunReport", "Settlement"]
 
 
 @dataclass(slots=True)
@@ -96,3 +97,31 @@ class DriftReport:
     drifted: tuple[Drifted, ...]
     unmanaged: tuple[tuple[str, Remote], ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PastStep:
+    """One step of a past run. ``before`` is the object as the step found it."""
+
+    step: Step
+    outcome: str
+    error: str = ""
+    remedy: str = ""
+    remote_id: str = ""
+    before: Attributes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """A run as its journal tells it. Times are RFC 3339, UTC; ``ended`` is empty while it is open."""
+
+    id: str
+    command: str
+    who: str
+    started: str
+    ended: str
+    outcome: str
+    digest: str
+    revision: str
+    steps: tuple[PastStep, ...] = ()
+    edited: tuple[str, ...] = ()

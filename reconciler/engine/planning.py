@@ -31,7 +31,7 @@ from reconciler.engine.refresh import Live, refresh
 from reconciler.engine.secrets import Secrets, describe, keyed_hash
 from reconciler.errors import Complaint, PlanImpossible, SecretUnavailable, SpecErrors
 
-__all__ = ["PlanOptions", "Planned", "make_plan"]
+__all__ = ["PlanOptions", "Planned", "Planner", "make_plan", "wished"]
 
 _MANY = 10
 """From so many objects of one kind on, one listing is kinder than a read of each."""
@@ -88,6 +88,7 @@ async def make_plan(planner: Planner, specs: SpecSet, state: State, options: Pla
         raise PlanImpossible("\n".join(work.problems), hint="\n".join(dict.fromkeys(work.hints)))
     decisions, partial = _selected(work, options)
     decisions = await _with_usage(planner, decisions)
+    decisions = _with_names(decisions, prior)
     warnings += work.warnings
     warnings += _proposed_moves(decisions)
     deposed = _deposed(prior, live)
@@ -179,6 +180,23 @@ async def _resolved(
     if complaints:
         raise SpecErrors(complaints)
     return desired, warnings
+
+
+async def wished(planner: Planner, specs: SpecSet, state: State) -> dict[ResourceAddress, Resource]:
+    """What the specs want, names as ids and references as the ids that the state knows."""
+    prior, _ = _moved(specs, state)
+    desired, _ = await _resolved(planner, specs.resources)
+    ids = {str(address): record.remote_id for address, record in prior.items()}
+
+    def known(text: str) -> dict[str, str]:
+        return {ID: ids[text]} if text in ids else {REF: text}
+
+    return {
+        address: replace(
+            resource, attributes=Attributes(replace_markers(resource.attributes.values_, REF, known))
+        )
+        for address, resource in desired.items()
+    }
 
 
 async def _live(
@@ -445,6 +463,35 @@ async def _with_usage(planner: Planner, decisions: Sequence[Decision]) -> list[D
             named = ", ".join(map(str, users[:3])) + (f" and {len(users) - 3} more" if len(users) > 3 else "")
             change = replace(change, used_by=users, risks=(*change.risks, f"used by {named}"))
             decision = replace(decision, change=change)
+        result.append(decision)
+    return result
+
+
+def _with_names(
+    decisions: Sequence[Decision], prior: Mapping[ResourceAddress, ResourceState]
+) -> list[Decision]:
+    """The decisions, with the addresses of our own objects where people would see their ids."""
+    names: dict[str, str] | None = None
+    result = []
+    for decision in decisions:
+        fields = decision.change.fields
+        if any(next(marked([one.before, one.after], ID), None) for one in fields):
+            if names is None:
+                names = {record.remote_id: str(address) for address, record in prior.items()}
+            known = names
+
+            def named(remote_id: str, known: Mapping[str, str] = known) -> Any:
+                return known.get(remote_id, {ID: remote_id})
+
+            fields = tuple(
+                replace(
+                    one,
+                    before=replace_markers(one.before, ID, named),
+                    after=replace_markers(one.after, ID, named),
+                )
+                for one in fields
+            )
+            decision = replace(decision, change=replace(decision.change, fields=fields))
         result.append(decision)
     return result
 

@@ -21,6 +21,7 @@ from reconciler.core.attributes import SECRET, marked
 from reconciler.core.diff import drifted, fingerprint
 from reconciler.core.events import Note, RunEnded, RunStarted
 from reconciler.core.model import (
+    NO_STAMP,
     Path,
     Plan,
     Resource,
@@ -37,13 +38,21 @@ from reconciler.core.ports import Lock, Problem, Provider, Reader, Reporter, Sta
 from reconciler.core.report import Drifted, DriftReport, Outcome, RunReport, Settlement
 from reconciler.engine.commit import close_run
 from reconciler.engine.executor import Executor
-from reconciler.engine.planning import Planned, Planner, PlanOptions, make_plan
+from reconciler.engine.inventory import Entry, inventory
+from reconciler.engine.planning import Planned, Planner, PlanOptions, make_plan, wished
 from reconciler.engine.recovery import foresee, settle
 from reconciler.engine.refresh import refresh
 from reconciler.engine.secrets import Secrets
-from reconciler.errors import Complaint, PlanRefused, PlanStale, StateError
+from reconciler.errors import (
+    Complaint,
+    PlanRefused,
+    PlanStale,
+    StateError,
+    StateMoved,
+    StateUnreadable,
+)
 from reconciler.state.lock import this_process
-from reconciler.state.records import Begun, Edited
+from reconciler.state.records import Begun, Closed, Edited
 from reconciler.state.records import Planned as PlannedRecord
 from reconciler.state.replay import replay
 
@@ -97,10 +106,13 @@ class Stack:
 
     async def plan(self, specs: SpecSet, options: PlanOptions) -> Planned:
         """What would bring the platforms to *specs*. Changes nothing anywhere."""
-        planner = Planner(
+        return await make_plan(self.planner(), specs, self.remembered(), options)
+
+    def planner(self) -> Planner:
+        """What making plans needs of this stack."""
+        return Planner(
             self.providers, self.policy, self.secrets, self.parallelism, self.tool, self.complain, self.shown
         )
-        return await make_plan(planner, specs, self.remembered(), options)
 
     async def verify(self, plan: Plan, specs: SpecSet) -> Planned:
         """*plan*, ready to apply. Raises `PlanStale` unless all that it was computed from is still so."""
@@ -220,6 +232,12 @@ class Stack:
         finally:
             await journal.close()
 
+    async def inventory(self, kind: str, specs: SpecSet) -> list[Entry]:
+        """Everything of *kind* that is wished for, remembered or live."""
+        state = self.remembered()
+        wanted = await wished(self.planner(), specs, state)
+        return await inventory(self.providers, kind, wanted, state.resources, parallelism=self.parallelism)
+
     async def drift(self) -> DriftReport:
         """What differs on the platforms from what was last applied."""
         return await drift(self.providers, self.remembered(), shown=self.shown, parallelism=self.parallelism)
@@ -266,6 +284,57 @@ class Stack:
                 outcome="edited",
                 ended=self.now(),
             )
+        finally:
+            await journal.close()
+
+    async def push(self, lock: Lock, pushed: State, command: str, *, force: bool) -> State:
+        """Make *pushed* the state, also where the stored one cannot be read any more.
+
+        Raises `StateMoved` when the stored state is newer or of another
+        lineage, unless *force* is given.
+        """
+        try:
+            stored = self.backend.stored_stamp()
+            await self.settle(lock)
+        except StateUnreadable as error:
+            self.report(Note(f"The stored state is given up: {error}"))
+            stored = NO_STAMP
+        if stored.lineage and not force:
+            if stored.lineage != pushed.stamp.lineage:
+                raise StateMoved(
+                    "the pushed state is of another lineage than the stored one",
+                    hint="--force pushes it all the same.",
+                )
+            if stored.serial > pushed.stamp.serial:
+                raise StateMoved(
+                    f"the pushed state has serial {pushed.stamp.serial}, the stored one {stored.serial}",
+                    hint="--force puts the older one back.",
+                )
+        # Ahead of both, so that no plan made from either passes for fresh.
+        serial = max(stored.serial, pushed.stamp.serial) + 1
+        state = replace(pushed, stamp=Stamp(pushed.stamp.lineage, serial))
+        if self.backend.open_run() is not None:
+            # A dead run that could not be settled without a state: it is, on top of this one, next time.
+            self.backend.restore(state, lock=lock)
+            return state
+        run = self.new_run()
+        begun = Begun(
+            run=run,
+            command=command,
+            base=stored,
+            lineage=state.stamp.lineage,
+            secret_key=state.secret_key,
+            holder=this_process(),
+            started=self.now(),
+        )
+        journal = self.backend.begin(run, lock)
+        try:
+            await journal.append(begun)
+            self.backend.restore(state, lock=lock)
+            await journal.append(Closed("pushed", self.now(), serial))
+            await journal.close()
+            self.backend.seal(run, lock)
+            return state
         finally:
             await journal.close()
 

@@ -29,6 +29,7 @@ class _Plugins(Mapping[str, ProviderPlugin]):
         here = Path(__file__).parent
         self._own = sorted(found.parent.name for found in here.glob("*/provider.py"))
         self._loaded: dict[str, ProviderPlugin] = {}
+        self._found: dict[str, ProviderPlugin] | None = None
 
     def __getitem__(self, name: str) -> ProviderPlugin:
         if name not in self._loaded:
@@ -40,9 +41,11 @@ class _Plugins(Mapping[str, ProviderPlugin]):
         return self._loaded[name]
 
     def _foreign(self) -> dict[str, ProviderPlugin]:
-        from importlib.metadata import entry_points
+        if self._found is None:
+            from importlib.metadata import entry_points
 
-        return {point.name: point.load() for point in entry_points(group=ENTRY_POINTS)}
+            self._found = {point.name: point.load() for point in entry_points(group=ENTRY_POINTS)}
+        return self._found
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted({*self._own, *self._foreign()}))

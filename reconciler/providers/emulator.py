@@ -80,9 +80,15 @@ class Transaction:
         self, kind: type[BaseException] | None, raised: BaseException | None, where: TracebackType | None
     ) -> None:
         try:
-            self._db.execute("COMMIT" if kind is None else "ROLLBACK")
+            if kind is None:
+                self._db.execute("COMMIT")
         finally:
-            self._lock.release()
+            try:
+                # A disk that is full may have made SQLite roll back by itself, or have failed the commit.
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+            finally:
+                self._lock.release()
 
 
 class Store:

@@ -543,7 +543,7 @@ class _SpecReader:
                 self._merged.complaint(problem.path, problem.summary, problem.hint, platform=platform)
             )
         self.warnings += [f"{self._name}: {text}" for text in reading.warnings]
-        line = self._merged.files[0].locate(("on", platform), want="key").line
+        line = self._merged.files[0].line_of_table("on", platform)
         for draft in reading.drafts:
             references = {text for _, text in marked(draft.attributes, REF)}
             self.resources.append(

@@ -46,6 +46,15 @@ class TomlFile:
             here = here[:-1]
         return Position(1, 1)
 
+    def line_of_table(self, *path: str) -> int:
+        """The line of the header ``[a.b]``, or of what else makes the table; 1 when nothing here does."""
+        # The usual spelling is found by looking for it; all others by reading the whole file.
+        header = f"\n[{'.'.join(path)}]"
+        at = self.text.find(header)
+        if at >= 0 and self.text.find('"""') < 0 and self.text.find("'''") < 0:
+            return self.text.count("\n", 0, at) + 2
+        return self.locate(path, want="key").line
+
     def has(self, path: Path) -> bool:
         """Whether the file itself says something at *path*."""
         return path in self._index

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,18 @@ class TestStore:
                 raise RuntimeError("in the middle")
             add_one(store)
             assert store.row("SELECT value FROM counter") == (1,)
+
+    def test_a_full_disk_fails_the_request_and_not_the_next_one(self) -> None:
+        """What did not fit leaves nothing behind."""
+        with Store(None) as store:
+            store.install("test", 1, COUNTER, zero)
+            (pages,) = store.rows("PRAGMA page_count")[0]
+            store.rows(f"PRAGMA max_page_count={pages + 2}")
+            with pytest.raises(sqlite3.OperationalError, match="full"), store.write() as db:
+                db.execute("UPDATE counter SET value = 7")
+                db.execute("INSERT INTO counter VALUES (zeroblob(1000000))")
+            add_one(store)
+            assert store.rows("SELECT value FROM counter") == [(1,)]
 
     def test_a_process_killed_in_the_middle_of_a_request_leaves_nothing(self, tmp_path: Path) -> None:
         """The request that was being written when the process died never happened."""
@@ -255,13 +267,12 @@ def told(response: httpx.Response) -> tuple[int, Any, dict[str, str]]:
     return response.status_code, response.json() if response.content else None, dict(response.headers)
 
 
-def run_app(app: Any, messages: Sequence[Mapping[str, Any]], **scope: Any) -> list[Any]:
-    """What *app* sends when it receives these messages."""
+def run_app(app: Any, messages: list[dict[str, Any]], **scope: Any) -> list[Any]:
+    """What *app* sends when it receives these messages; those that it took are gone from the list."""
     sent: list[Any] = []
-    queue = [dict(message) for message in messages]
 
     async def receive() -> Any:
-        return queue.pop(0)
+        return messages.pop(0)
 
     async def send(message: Any) -> None:
         sent.append(message)
@@ -527,6 +538,17 @@ class TestFaults:
             f"connection lost {drop} the effect of PUT /thing",
             effects,
         )
+
+    @pytest.mark.parametrize("what", [{"status": 500}, {"drop": "before"}, {"drop": "after"}])
+    def test_a_request_is_read_to_its_end_whatever_comes_of_it(self, what: dict[str, Any]) -> None:
+        """A socket closed before that would be reset instead."""
+        pieces: list[dict[str, Any]] = [
+            {"type": "http.request", "body": b"x", "more_body": True},
+            {"type": "http.request", "body": b"y", "more_body": False},
+        ]
+        faults = Faults([Fault(ON, **what)])
+        run_app(faults.around(Thing().app, refuse=refuse, cut_connections=True), pieces)
+        assert pieces == []
 
     def test_lag_and_hide_reach_the_platform_for_this_call_only(self) -> None:
         """The platform decides what they mean; the next call is not affected."""

@@ -23,11 +23,13 @@ import base64
 import hashlib
 import hmac
 import json
+import operator
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
@@ -45,7 +47,7 @@ __all__ = ["Options", "add_access_key", "add_workload", "build_app", "refuse"]
 
 T = TypeVar("T")
 
-TENANT_ID: Final = 1001
+_TENANT_ID: Final = 1001
 
 _encode: Final = msgspec.json.encode
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -306,7 +308,7 @@ def _insert(db: sqlite3.Connection, meta: api.AssetCreationMeta, birth: _Birth) 
         private=meta.private,
         id=birth.asset_id,
         kind=birth.kind,
-        tenant_id=TENANT_ID,
+        tenant_id=_TENANT_ID,
         created_by=birth.who,
         created_at=written,
         updated_by=birth.who,
@@ -596,21 +598,18 @@ def _add_reach(store: Store, query: Mapping[str, str], descendants: bool, add: C
 # Organisation units and workloads are answered in pages, filtered by expressions such as name=@vis.
 
 _EXPRESSION: Final = re.compile(r"([A-Za-z0-9]+)(==|!=|<=|>=|=@|!@|=\^|=\$)(.+)", re.DOTALL)
-_TEXT_OPERATORS: Final[Mapping[str, Callable[[str, str], bool]]] = {
-    "==": lambda value, wanted: value == wanted,
-    "!=": lambda value, wanted: value != wanted,
-    "<=": lambda value, wanted: value <= wanted,
-    ">=": lambda value, wanted: value >= wanted,
-    "=@": lambda value, wanted: wanted in value,
-    "!@": lambda value, wanted: wanted not in value,
-    "=^": lambda value, wanted: value.startswith(wanted),
-    "=$": lambda value, wanted: value.endswith(wanted),
-}
 _ORDER_OPERATORS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
-    "==": lambda value, wanted: value == wanted,
-    "!=": lambda value, wanted: value != wanted,
-    "<=": lambda value, wanted: value <= wanted,
-    ">=": lambda value, wanted: value >= wanted,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<=": operator.le,
+    ">=": operator.ge,
+}
+_TEXT_OPERATORS: Final[Mapping[str, Callable[[str, str], bool]]] = {
+    **_ORDER_OPERATORS,
+    "=@": operator.contains,
+    "!@": lambda value, wanted: wanted not in value,
+    "=^": str.startswith,
+    "=$": str.endswith,
 }
 
 _Field = Callable[[Mapping[str, Any]], Any]
@@ -695,16 +694,16 @@ def _matches(entry: Mapping[str, Any], expression: str, fields: Mapping[str, _Fi
     parsed = _EXPRESSION.fullmatch(expression)
     if parsed is None or parsed[1] not in fields:
         raise _Refused(400, "Invalid query", f"filterBy: {_EXPRESSIONS}; fields are {', '.join(fields)}")
-    name, operator, wanted = parsed.groups()
+    name, sign, wanted = parsed.groups()
     value = fields[name](entry)
     if isinstance(value, str) and not name.endswith("At"):
-        return _TEXT_OPERATORS[operator](value, wanted)
-    if operator not in _ORDER_OPERATORS:
-        raise _Refused(400, "Invalid query", f"filterBy: {name} has no {operator}")
+        return _TEXT_OPERATORS[sign](value, wanted)
+    if sign not in _ORDER_OPERATORS:
+        raise _Refused(400, "Invalid query", f"filterBy: {name} has no {sign}")
     try:
         if isinstance(value, str):
-            return _ORDER_OPERATORS[operator](_instant(value), _instant(wanted))
-        return _ORDER_OPERATORS[operator](value, float(wanted))
+            return _ORDER_OPERATORS[sign](_instant(value), _instant(wanted))
+        return _ORDER_OPERATORS[sign](value, float(wanted))
     except ValueError:
         raise _Refused(400, "Invalid query", f"filterBy: {name} cannot be {wanted}") from None
 
@@ -747,10 +746,10 @@ _CREDENTIAL: Final = _Resource("credential", None)
 _ACCEPTED: Final = Answer(202, _encode({"code": 202, "message": "Request has been accepted."}))
 _NO_CONTENT: Final = Answer(204, b"")
 
-Checked = Callable[[Call, str], Answer]
+_Checked = Callable[[Call, str], Answer]
 """A handler that is told who calls: the client id of the token."""
 
-Update = Callable[[Call, str, _Resource], Answer]
+_Update = Callable[[Call, str, _Resource], Answer]
 """The handler of a PUT, the same for several resources."""
 
 
@@ -773,17 +772,17 @@ class _Platform:
         found = store.row("SELECT value FROM runai_setting WHERE name = 'signing_key'")
         assert found is not None
         self._signing_key = str(found[0]).encode()
-        self._callers: dict[bytes, tuple[str, int]] = {}
+        self._known = lru_cache(maxsize=1000)(self._verified)
 
     def routes(self) -> list[Route]:
         """Every path, those asked most first: the router tries them in order."""
 
-        def route(path: str, **handlers: Checked) -> Route:
+        def route(path: str, **handlers: _Checked) -> Route:
             return Route(
                 path, Endpoint({method: self._checked(handle) for method, handle in handlers.items()}, refuse)
             )
 
-        def asset_routes(path: str, resource: _Resource, create: Checked, update: Update) -> list[Route]:
+        def asset_routes(path: str, resource: _Resource, create: _Checked, update: _Update) -> list[Route]:
             return [
                 route(path, GET=lambda call, who: self._list(call, resource), POST=create),
                 route(
@@ -836,7 +835,7 @@ class _Platform:
 
     # Tokens.
 
-    def _checked(self, handle: Checked) -> Handler:
+    def _checked(self, handle: _Checked) -> Handler:
         def checked(call: Call) -> Answer:
             try:
                 return handle(call, self._caller(call.header(b"authorization")))
@@ -846,19 +845,14 @@ class _Platform:
         return checked
 
     def _caller(self, authorization: bytes) -> str:
-        """The client id that the bearer token was issued to. Refuses what is no token of ours, or expired."""
-        known = self._callers.get(authorization)
-        if known is None:
-            known = self._verified(authorization)
-            if len(self._callers) >= 1000:
-                self._callers.clear()
-            self._callers[authorization] = known
-        client_id, expires = known
+        """The client id that the bearer token was issued to. Refuses what is not, or no longer, a token."""
+        client_id, expires = self._known(authorization)
         if self._clock().timestamp() >= expires:
             raise _Refused(401, "Token is expired.", "ask for a new access token")
         return client_id
 
     def _verified(self, authorization: bytes) -> tuple[str, int]:
+        """Client id and end of a token, in seconds since 1970. Refuses what is no token of ours."""
         scheme, _, token = authorization.partition(b" ")
         signed, _, signature = token.rpartition(b".")
         if scheme.lower() != b"bearer" or not signed:
@@ -1176,7 +1170,7 @@ class _Platform:
 
     # Credentials.
 
-    def _credential_creator(self, credential: api.CredentialKind) -> Checked:
+    def _credential_creator(self, credential: api.CredentialKind) -> _Checked:
         resource = _Resource("credential", credential.kind, credential)
         decoder = _CREDENTIAL_CREATION[credential.kind]
 
@@ -1255,10 +1249,10 @@ class _Platform:
             "subjectType": "service-account",
             "roleId": 1,
             "roleName": "System administrator",
-            "scopeId": str(TENANT_ID),
+            "scopeId": str(_TENANT_ID),
             "scopeType": "tenant",
             "scopeName": "embedded",
-            "tenantId": TENANT_ID,
+            "tenantId": _TENANT_ID,
         }
         offset = _number(call.query, "offset", 0, 2**31 - 1) or 0
         _number(call.query, "limit", 1, 500)
@@ -1382,7 +1376,7 @@ def _add_workload(
     at = _timestamp(moment)
     text = _encode(
         {
-            "tenantId": TENANT_ID,
+            "tenantId": _TENANT_ID,
             "type": "runai-job",
             "name": name,
             "id": workload_id,
@@ -1580,7 +1574,7 @@ def _give_birth(db: sqlite3.Connection, signing_key: str) -> None:
             **_TEMPLATE,
             "scope": "tenant",
             "kind": "workload-template",
-            "tenantId": TENANT_ID,
+            "tenantId": _TENANT_ID,
             **signed,
         },
         "spec": {"assets": {"environment": asset}},
@@ -1599,7 +1593,7 @@ def _first_units(born: str) -> Iterator[_Unit]:
     for cluster_id, name in _FIRST_CLUSTERS:
         cluster: dict[str, object] = {
             "uuid": cluster_id,
-            "tenantId": TENANT_ID,
+            "tenantId": _TENANT_ID,
             "name": name,
             "createdAt": born,
             "domain": f"{name}.example.com",

@@ -49,6 +49,9 @@ class RunaiPlugin:
     name = "runai"
     kinds: Mapping[str, ResourceKind] = KINDS
 
+    def __init__(self) -> None:
+        self._fields: dict[str, frozenset[str]] = {}
+
     def read_settings(self, table: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Problem, ...]]:
         """See `ProviderPlugin.read_settings`."""
         from reconciler.providers.runai.settings import read_settings
@@ -57,9 +60,11 @@ class RunaiPlugin:
 
     def spec_fields(self, kind: str) -> frozenset[str]:
         """See `ProviderPlugin.spec_fields`."""
-        from reconciler.providers.runai.spec import MODELS
+        if kind not in self._fields:
+            from reconciler.providers.runai.spec import MODELS
 
-        return frozenset(MODELS[kind].model_fields)
+            self._fields[kind] = frozenset(MODELS[kind].model_fields)
+        return self._fields[kind]
 
     def read_spec(self, kind: str, table: Mapping[str, Any], place: Place) -> SpecReading:
         """See `ProviderPlugin.read_spec`."""

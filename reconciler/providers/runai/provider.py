@@ -41,7 +41,7 @@ class _Entry(msgspec.Struct):
 
     meta: dict[str, Any]
     spec: msgspec.Raw = msgspec.Raw(b"{}")
-    used_by: msgspec.Raw | None = msgspec.field(default=None, name="usedBy")
+    used_by: msgspec.Raw = msgspec.field(default=msgspec.Raw(b"null"), name="usedBy")
 
 
 class _Entries(msgspec.Struct):
@@ -51,6 +51,7 @@ class _Entries(msgspec.Struct):
 _entries = msgspec.json.Decoder(_Entries)
 _entry = msgspec.json.Decoder(_Entry)
 _tables = msgspec.json.Decoder(dict[str, Any])
+_usages = msgspec.json.Decoder(dict[str, Any] | None)
 
 _READERS: Final[Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any]]]] = {
     "environment": conversion.environment_from_wire,
@@ -172,7 +173,18 @@ class RunaiProvider:
         names: Mapping[tuple[str, str], str] | None = None,
     ) -> Remote | None:
         """The object in one entry; None for one that is deleted."""
-        data = bytes(raw)
+        try:
+            return self._read_entry(kind, bytes(raw), usage, names)
+        except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
+            raise ListingIncomplete(
+                f"{self.name} showed a {kind} that cannot be understood",
+                platform=self.name,
+                hint="Nothing was decided. The API may be newer than this program.",
+            ) from error
+
+    def _read_entry(
+        self, kind: str, data: bytes, usage: bool, names: Mapping[tuple[str, str], str] | None
+    ) -> Remote | None:
         entry = _entry.decode(data)
         meta = entry.meta
         if meta.get("deletedAt"):

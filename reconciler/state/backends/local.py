@@ -112,12 +112,20 @@ class LocalBackend:
 
     def commit(self, state: State, *, expected: Stamp, lock: Lock) -> None:
         """See `StateBackend.commit`."""
-        stored = self._stored_stamp()
+        stored = self.stored_stamp()
         if stored != expected:
             raise StateMoved(
                 f"the state is at serial {stored.serial} now, not {expected.serial}",
                 hint="Somebody committed in between; make the plan again.",
             )
+        self._write(state, lock)
+
+    def restore(self, state: State, *, lock: Lock) -> None:
+        """See `StateBackend.restore`."""
+        self._prepare()
+        self._write(state, lock)
+
+    def _write(self, state: State, lock: Lock) -> None:
         fresh = self._state.with_name("state.json.new")
         try:
             handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -126,7 +134,7 @@ class LocalBackend:
                 file.flush()
                 os.fsync(file.fileno())
             lock.check()
-            if expected != NO_STAMP:
+            if self._state.exists():
                 # A second name for the old file; the rename below takes only the first.
                 kept = self._previous.with_name("state.previous.json.new")
                 kept.unlink(missing_ok=True)
@@ -148,7 +156,8 @@ class LocalBackend:
         closed = read_ends(path)[1]
         return closed is not None and closed.serial > 0
 
-    def _stored_stamp(self) -> Stamp:
+    def stored_stamp(self) -> Stamp:
+        """See `StateBackend.stored_stamp`."""
         try:
             with self._state.open("rb") as file:
                 return codec.read_stamp(file.readline())
@@ -215,6 +224,7 @@ class LocalBackend:
     def _prepare(self) -> None:
         if not self._runs.is_dir():
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.directory.chmod(0o700)  # the cache of specs may have made it first
             self._runs.mkdir(mode=0o700, exist_ok=True)
             # Whatever the repository around it ignores: a state is no source.
             with contextlib.suppress(FileExistsError), (self.directory / ".gitignore").open("x") as file:

@@ -1,0 +1,130 @@
+"""``reconciler list``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+import click
+
+from reconciler.cli.context import Context, Exit
+from reconciler.cli.inventory import gather
+from reconciler.cli.options import common, locking, option
+from reconciler.cli.session import Session, run_async
+from reconciler.engine.inventory import row
+from reconciler.errors import UsageError
+from reconciler.render.table import csv_text, table_lines
+
+COLUMNS: Final = (
+    "environment",
+    "status",
+    "address",
+    "platform",
+    "description",
+    "scope",
+    "image",
+    "architecture",
+    "tools",
+    "workloads",
+    "workload_types",
+    "templates",
+    "created_by",
+    "created",
+    "updated",
+    "cluster",
+    "id",
+)
+SHOWN: Final = ("environment", "status", "scope", "image", "tools")
+MOST_CSV_ROWS: Final = 20_000
+"""The limit of the vendor's own CSV download."""
+
+Row = Mapping[str, Any]
+
+
+@click.command("list")
+@common
+@locking
+@option(
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="COLUMN=VALUE",
+    help="Only rows with this value; * and ? match.",
+)
+@option("--search", metavar="TEXT", help="Only rows that have this text in any column.")
+@option("--sort", metavar="[-]COLUMN", default="environment", help="Sort by a column; - from the end.")
+@option("--columns", metavar="A,B,C", help=f"Columns to show. Known: {', '.join(COLUMNS)}.")
+@option(
+    "--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", help="How to print."
+)
+@click.pass_obj
+def command(context: Context, /, **options: Any) -> int:
+    """Show the environments: what is live, what the specs want, what is managed."""
+    columns = _columns(options)
+    keep = _filter(options["filters"], options["search"])
+    session = Session.open(context, **options)
+    entries, shown = run_async(gather(session, "environment"))
+    rows = [one for entry in entries if keep(one := row(entry, shown))]
+    rows = _sorted(rows, options["sort"])
+    output = context.output
+    if output.as_json:
+        for one in rows:
+            output.record("environment", **one)
+    elif options["form"] == "json":
+        output.document(json.dumps(rows, ensure_ascii=False, indent=2) + "\n")
+    elif options["form"] == "csv":
+        if len(rows) > MOST_CSV_ROWS:
+            output.note(f"Cut after {MOST_CSV_ROWS} of {len(rows)} rows; --filter narrows them down.")
+        output.document(csv_text(rows[:MOST_CSV_ROWS], columns))
+    elif rows:
+        output.lines(table_lines(rows, columns, width=output.width))
+    else:
+        output.lines(["No environments."])
+    output.record("summary", exit_code=Exit.DONE, rows=len(rows))
+    return Exit.DONE
+
+
+def _columns(options: Mapping[str, Any]) -> Sequence[str]:
+    if options["columns"] is None:
+        return COLUMNS if options["form"] == "csv" else SHOWN
+    columns = [name.strip() for name in options["columns"].split(",") if name.strip()]
+    for name in columns:
+        _known(name)
+    return columns
+
+
+def _known(name: str) -> str:
+    if name not in COLUMNS:
+        raise UsageError(f"there is no column {name!r}", hint=f"Known: {', '.join(COLUMNS)}.")
+    return name
+
+
+def _text(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value or "")
+
+
+def _filter(filters: Sequence[str], search: str | None) -> Callable[[Row], bool]:
+    wanted: list[tuple[str, str]] = []
+    for text in filters:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"--filter {text}: write COLUMN=VALUE")
+        wanted.append((_known(name.strip()), value.strip().lower()))
+    needle = search.lower() if search else ""
+
+    def keep(one: Row) -> bool:
+        for name, value in wanted:
+            cell = one[name]
+            parts = list(map(str, cell)) if isinstance(cell, list) else [_text(cell)]
+            if not any(fnmatchcase(part.lower(), value) for part in parts):
+                return False
+        return not needle or any(needle in _text(cell).lower() for cell in one.values())
+
+    return keep
+
+
+def _sorted(rows: list[dict[str, Any]], by: str) -> list[dict[str, Any]]:
+    name = _known(by.removeprefix("-"))
+    return sorted(rows, key=lambda one: _text(one[name]).lower(), reverse=by.startswith("-"))

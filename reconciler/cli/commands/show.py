@@ -1,0 +1,109 @@
+"""``reconciler show``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reconciler.cli.context import Context, Exit
+from reconciler.cli.inventory import gather
+from reconciler.cli.options import common, locking, option
+from reconciler.cli.planner import show_plan
+from reconciler.cli.session import Session, run_async
+from reconciler.core.model import ResourceAddress
+from reconciler.engine.history import past_run
+from reconciler.engine.inventory import Entry, find_entry
+from reconciler.errors import StateError, UsageError
+from reconciler.render.resource import resource_lines, resource_view
+from reconciler.render.run import past_run_lines, past_run_view
+from reconciler.render.view import plan_view
+
+
+@click.command("show")
+@click.argument("what", metavar="PLANFILE|ADDRESS|RUN")
+@common
+@locking
+@option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print.")
+@click.pass_obj
+def command(context: Context, /, what: str, **options: Any) -> int:
+    """Show a saved plan, a resource with what uses it, or a past run."""
+    if Path(what).is_file():
+        return _show_plan(context, what, options["form"])
+    session = Session.open(context, **options)
+    if what.count(".") >= 2:
+        return _show_resource(context, session, ResourceAddress.parse(what), options["form"])
+    return _show_run(context, session, what, options["form"])
+
+
+def _print_json(context: Context, kind: str, view: Any) -> None:
+    if context.output.as_json:
+        context.output.record(kind, **view)
+        context.output.record("summary", exit_code=Exit.DONE)
+    else:
+        context.output.document(json.dumps(view, ensure_ascii=False, indent=2) + "\n")
+
+
+def _show_plan(context: Context, file: str, form: str) -> int:
+    from reconciler.state.codec import decode_plan
+
+    view = plan_view(decode_plan(Path(file).read_bytes(), file=file))
+    if form == "json" or context.output.as_json:
+        _print_json(context, "plan", view)
+    else:
+        show_plan(context.output, view)
+    return Exit.DONE
+
+
+def _show_resource(context: Context, session: Session, address: ResourceAddress, form: str) -> int:
+    entries, shown = run_async(gather(session, address.kind))
+    state = session.backend.load()
+    entry = find_entry(entries, address)
+    if entry is None:
+        raise UsageError(f"there is no {address}", hint=_near(entries, address))
+    view = resource_view(
+        address=str(entry.address) if entry.address is not None else None,
+        status=entry.status(shown),
+        source=str(entry.desired.source) if entry.desired is not None else None,
+        desired=entry.desired.attributes if entry.desired is not None else None,
+        prior=entry.prior.attributes if entry.prior is not None else None,
+        live=entry.live,
+        names={record.remote_id: str(known) for known, record in state.resources.items()},
+        shown=shown,
+    )
+    if form == "json" or context.output.as_json:
+        _print_json(context, "resource", view)
+    else:
+        context.output.lines(resource_lines(view, context.output.palette))
+    return Exit.DONE
+
+
+def _near(entries: list[Entry], address: ResourceAddress) -> str:
+    import difflib
+
+    names = {
+        f"{entry.platform}.{entry.kind.name}.{entry.live.attributes.get('name')}"
+        for entry in entries
+        if entry.live is not None
+    } | {str(entry.address) for entry in entries if entry.address is not None}
+    close = difflib.get_close_matches(str(address), sorted(names), n=3, cutoff=0.5)
+    return f"Did you mean {' or '.join(close)}?" if close else "`reconciler list` shows what there is."
+
+
+def _show_run(context: Context, session: Session, run: str, form: str) -> int:
+    with session.reading():
+        try:
+            records = tuple(session.backend.records(run))
+        except StateError as error:
+            raise UsageError(
+                f"{run!r} is no plan file, no address and no run",
+                hint="An address is PLATFORM.KIND.NAME; `reconciler history` shows the runs.",
+            ) from error
+    view = past_run_view(past_run(records))
+    if form == "json" or context.output.as_json:
+        _print_json(context, "run", view)
+    else:
+        context.output.lines(past_run_lines(view, context.output.palette))
+    return Exit.DONE

@@ -1,0 +1,147 @@
+"""What there is: one row for each environment that is wished for, remembered or live."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.core.attributes import Attributes
+from reconciler.core.diff import compare, drifted
+from reconciler.core.model import Path, Remote, Resource, ResourceAddress, ResourceState
+from reconciler.core.ports import Reader, ResourceKind
+from reconciler.engine.concurrency import together
+
+__all__ = ["Entry", "find_entry", "inventory", "row"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One object from its three sides. ``address`` is empty for one that nobody manages."""
+
+    platform: str
+    kind: ResourceKind
+    address: ResourceAddress | None
+    desired: Resource | None
+    prior: ResourceState | None
+    live: Remote | None
+
+    def status(self, shown: Callable[[Path, Any], bool]) -> str:
+        """In one or two words, from *in sync* and *drifted* to *unmanaged* and *vendor*."""
+        if self.live is None:
+            return "new" if self.prior is None else "gone"
+        if self.prior is None:
+            if self.desired is not None:
+                return "to adopt"
+            return "vendor" if self.live.foreign else "unmanaged"
+        has_drift = bool(drifted(self.kind, self.prior, self.live, shown=shown))
+        if self.desired is None:
+            return "to delete"
+        pending = self.desired.attributes != self.prior.attributes and bool(
+            compare(self.kind, self.desired, self.prior, self.live, shown=shown)
+        )
+        if has_drift:
+            return "conflict" if pending else "drifted"
+        return "pending" if pending else "in sync"
+
+
+async def inventory(
+    readers: Mapping[str, Reader],
+    kind: str,
+    desired: Mapping[ResourceAddress, Resource],
+    prior: Mapping[ResourceAddress, ResourceState],
+    *,
+    parallelism: int,
+) -> list[Entry]:
+    """Every object of *kind* on every platform that has such, with what uses it.
+
+    *desired* has its names resolved and its references turned into ids.
+    """
+    platforms = sorted(name for name, reader in readers.items() if kind in reader.kinds)
+    listings = await together((_listed(readers[name], kind) for name in platforms), parallelism=parallelism)
+    entries: list[Entry] = []
+    for platform, listing in zip(platforms, listings, strict=True):
+        rules = readers[platform].kinds[kind]
+        by_id = {remote.id: remote for remote in listing}
+        by_identity = {remote.identity: remote for remote in listing}
+        taken: set[str] = set()
+        mine = {a for a in {**desired, **prior} if a.platform == platform and a.kind == kind}
+        for address in sorted(mine):
+            resource, record = desired.get(address), prior.get(address)
+            live = by_id.get(record.remote_id) if record is not None else None
+            if live is None and resource is not None:
+                live = by_identity.get(rules.identity_of(resource.attributes))
+            if live is not None:
+                taken.add(live.id)
+            entries.append(Entry(platform, rules, address, resource, record, live))
+        entries += [
+            Entry(platform, rules, None, None, None, remote)
+            for remote in sorted(listing, key=lambda one: (one.identity, one.id))
+            if remote.id not in taken
+        ]
+    return entries
+
+
+async def _listed(reader: Reader, kind: str) -> Sequence[Remote]:
+    return [remote async for remote in reader.list(kind, usage=True)]
+
+
+def find_entry(entries: Sequence[Entry], address: ResourceAddress) -> Entry | None:
+    """The entry of an address, or of an unmanaged object that is named like it."""
+    for entry in entries:
+        if entry.address == address:
+            return entry
+    for entry in entries:
+        if (
+            entry.address is None
+            and entry.platform == address.platform
+            and entry.live is not None
+            and entry.live.attributes.get("name") == address.name
+        ):
+            return entry
+    return None
+
+
+def row(entry: Entry, shown: Callable[[Path, Any], bool]) -> dict[str, Any]:
+    """The columns of the environments table."""
+    live = entry.live
+    attributes: Attributes | Mapping[str, Any] = {}
+    if live is not None:
+        attributes = live.attributes
+    elif entry.desired is not None:
+        attributes = entry.desired.attributes
+    elif entry.prior is not None:
+        attributes = entry.prior.attributes
+    details = live.details if live is not None else {}
+    used = live.used_by or () if live is not None else ()
+    types = list(attributes.get("workload_types") or ())
+    distributed = "distributed" in types
+    architecture = f"distributed ({attributes.get('distributed_framework')})" if distributed else "standard"
+    return {
+        "environment": attributes.get("name"),
+        "status": entry.status(shown),
+        "address": str(entry.address) if entry.address is not None else None,
+        "platform": entry.platform,
+        "description": attributes.get("description"),
+        "scope": details.get("scope") or _scope(attributes),
+        "image": attributes.get("image"),
+        "architecture": architecture if types else None,
+        "tools": [_tool(name, one) for name, one in (attributes.get("tools") or {}).items()],
+        "workloads": [str(user) for user in used if user.kind != "template"],
+        "workload_types": types,
+        "templates": [user.name for user in used if user.kind == "template"],
+        "created_by": details.get("created_by"),
+        "created": details.get("created_at"),
+        "updated": details.get("updated_at"),
+        "cluster": details.get("cluster"),
+        "id": live.id if live is not None else None,
+    }
+
+
+def _scope(attributes: Mapping[str, Any]) -> str:
+    return f"{attributes.get('scope') or ''} {attributes.get('scope_id') or ''}".strip()
+
+
+def _tool(name: str, tool: Mapping[str, Any]) -> str:
+    connection = tool.get("connection")
+    return f"{name} ({connection})" if connection else name

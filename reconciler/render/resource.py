@@ -1,0 +1,105 @@
+"""One resource from its three sides: specs, state, platform; and what uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from reconciler.core.attributes import ID, Attributes, replace_markers
+from reconciler.core.model import Path, Remote
+from reconciler.render.text import PLAIN, Palette, quoted
+from reconciler.render.view import HIDDEN
+from reconciler.render.view import shown as in_words
+
+__all__ = ["resource_lines", "resource_view"]
+
+
+def resource_view(
+    *,
+    address: str | None,
+    status: str,
+    source: str | None,
+    desired: Attributes | None,
+    prior: Attributes | None,
+    live: Remote | None,
+    names: Mapping[str, str],
+    shown: Callable[[Path, Any], bool],
+) -> dict[str, Any]:
+    """A resource for people and tools.
+
+    *names* are the addresses of our own objects by their ids; *shown* says
+    whether a live value may be seen.
+    """
+
+    def named(value: Any) -> Any:
+        return replace_markers(value, ID, lambda remote_id: names.get(remote_id, {ID: remote_id}))
+
+    return {
+        "format_version": 1,
+        "address": address,
+        "status": status,
+        "source": source,
+        "id": live.id if live is not None else None,
+        "details": dict(live.details) if live is not None else {},
+        "live": _visible((), named(live.attributes.values_), shown) if live is not None else None,
+        "desired": in_words(named(desired.values_)) if desired is not None else None,
+        "applied": in_words(named(prior.values_)) if prior is not None else None,
+        "used_by": [str(user) for user in live.used_by or ()] if live is not None else [],
+    }
+
+
+def _visible(path: Path, value: Any, shown: Callable[[Path, Any], bool]) -> Any:
+    if isinstance(value, Mapping) and not (len(value) == 1 and next(iter(value)).startswith("$")):
+        return {key: _visible((*path, key), item, shown) for key, item in value.items()}
+    return in_words(value) if shown(path, value) else HIDDEN
+
+
+def resource_lines(view: Mapping[str, Any], palette: Palette = PLAIN) -> Iterator[str]:
+    """A resource as text: what it is, each field with what the specs want where that differs, its users."""
+    yield f"{palette.bold}{view['address'] or 'not managed'}{palette.end}  {view['status']}"
+    for name, value in (("spec", view["source"]), ("id", view["id"]), *view["details"].items()):
+        if value:
+            yield f"  {name.replace('_', ' '):<12} {value}"
+    live = view["live"] if view["live"] is not None else {}
+    desired = view["desired"] if view["desired"] is not None else {}
+    yield ""
+    for name in {**live, **desired}:
+        if name == "tools":
+            continue
+        if name not in live:
+            where = "" if view["live"] is None else f"   {palette.dim}(in the spec only){palette.end}"
+            yield f"  {name} = {quoted(desired[name])}{where}"
+        else:
+            yield from _value_lines(name, live[name])
+            if name in desired and desired[name] != live[name] and view["applied"] is not None:
+                yield f"    {palette.change}the spec wants{palette.end} {quoted(desired[name])}"
+    tools = live.get("tools") or (desired.get("tools") if not live else None)
+    if tools:
+        yield ""
+        yield f"{palette.bold}Tools and connections{palette.end}"
+        for name, tool in tools.items():
+            yield f"  {name}: {_connection(tool)}"
+    yield ""
+    if view["used_by"]:
+        yield f"{palette.bold}Used by{palette.end}"
+        yield from (f"  {user}" for user in view["used_by"])
+    elif view["live"] is not None:
+        yield "Used by nothing."
+
+
+def _value_lines(name: str, value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping) and value:
+        yield f"  {name}"
+        yield from (f"    {key} = {quoted(item)}" for key, item in value.items())
+    else:
+        yield f"  {name} = {quoted(value)}"
+
+
+def _connection(tool: Mapping[str, Any]) -> str:
+    if "connection" not in tool:
+        return f"{tool.get('type')}, external at {tool.get('url')}"
+    custom = " (custom)" if tool.get("custom") else ""
+    url = f" {tool['url']}" if tool.get("url") else ""
+    return (
+        f"{tool.get('type')}, {tool['connection']}{custom}{url}, container port {tool.get('container_port')}"
+    )
