@@ -144,7 +144,7 @@ def canonical(value: Any) -> bytes:
     return _encode_sorted(value)
 
 
-def digest(*parts: bytes) -> str:
+def digest(*parts: bytes | memoryview) -> str:
     """``sha256:`` and the hex digest of *parts*, each framed by its length."""
     hasher = hashlib.sha256()
     for part in parts:

@@ -28,6 +28,20 @@ class Policy:
     allowed_images: tuple[str, ...] | None = None
     max_delete_fraction: float = 0.5
 
+    @property
+    def limits_specs(self) -> bool:
+        """Whether there is anything that a spec alone can break."""
+        return any(
+            limit is not None
+            for limit in (
+                self.max_cpu_cores,
+                self.max_memory_gb,
+                self.max_gpus,
+                self.allowed_scopes,
+                self.allowed_images,
+            )
+        )
+
 
 _MAXIMA: Mapping[str, tuple[str, str]] = {
     "cpu_cores": ("max_cpu_cores", "CPU cores"),

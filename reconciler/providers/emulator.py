@@ -112,7 +112,7 @@ class Store:
         if path is None:
             name = ":memory:"
         else:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             # SQLite gives its side files the mode of this one, so it has to be right before SQLite sees it.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             name = os.fspath(path)

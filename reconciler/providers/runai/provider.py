@@ -12,9 +12,9 @@ Wire facts are those of the Run:ai API 1.224. Worth knowing:
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -36,12 +36,47 @@ __all__ = ["RunaiProvider"]
 _PAGE: Final = 500
 
 
+class _Meta(msgspec.Struct, rename="camel"):
+    """``meta``, as far as an unchanged asset needs it."""
+
+    id: str
+    name: str
+    kind: str
+    scope: str
+    cluster_id: str | None = None
+    department_id: str | None = None
+    project_id: int | str | None = None
+    updated_at: str | None = None
+    update_count: int | None = None
+    deleted_at: str | None = None
+
+    @property
+    def scope_id(self) -> str:
+        """The id of the asset's own scope; empty for the tenant's."""
+        match self.scope:
+            case "project":
+                found = self.project_id
+            case "department":
+                found = self.department_id
+            case "cluster":
+                found = self.cluster_id
+            case _:
+                found = None
+        return "" if found is None else str(found)
+
+
 class _Entry(msgspec.Struct):
-    """An asset of an answer, as far as everybody needs it."""
+    """An asset of an answer; whatever else it holds is read when somebody looks at it."""
+
+    meta: _Meta
+
+
+class _Whole(msgspec.Struct, rename="camel"):
+    """An asset of an answer, all of it."""
 
     meta: dict[str, Any]
-    spec: msgspec.Raw = msgspec.Raw(b"{}")
-    used_by: msgspec.Raw = msgspec.field(default=msgspec.Raw(b"null"), name="usedBy")
+    spec: dict[str, Any] = {}
+    used_by: dict[str, Any] | None = None
 
 
 class _Entries(msgspec.Struct):
@@ -50,8 +85,9 @@ class _Entries(msgspec.Struct):
 
 _entries = msgspec.json.Decoder(_Entries)
 _entry = msgspec.json.Decoder(_Entry)
+_wholes = msgspec.json.Decoder(_Whole)
 _tables = msgspec.json.Decoder(dict[str, Any])
-_usages = msgspec.json.Decoder(dict[str, Any] | None)
+_NO_DETAILS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 _READERS: Final[Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any]]]] = {
     "environment": conversion.environment_from_wire,
@@ -185,32 +221,32 @@ class RunaiProvider:
     def _read_entry(
         self, kind: str, data: bytes, usage: bool, names: Mapping[tuple[str, str], str] | None
     ) -> Remote | None:
-        entry = _entry.decode(data)
-        meta = entry.meta
-        if meta.get("deletedAt"):
+        meta = _entry.decode(data).meta
+        if meta.deleted_at:
             return None
-        remote_id = str(meta["id"])
-        scope = conversion.scope_from_wire(meta)
-        identity: tuple[str, ...] = (scope["scope"], scope.get("scope_id", ""), meta["name"])
+        scope_id = meta.scope_id
+        identity: tuple[str, ...] = (meta.scope, scope_id, meta.name)
         if kind == "credential":
-            segment = _SEGMENTS.get(meta["kind"], meta["kind"])
-            self._segments[remote_id] = segment
+            segment = _SEGMENTS.get(meta.kind, meta.kind)
+            self._segments[meta.id] = segment
             identity = (segment, *identity)
-        preinstalled = kind == "environment" and meta["name"] in conversion.PREINSTALLED
-        attributes = Attributes.lazily(lambda: _READERS[kind](meta, _tables.decode(entry.spec)))
-        remote = Remote(
+        preinstalled = kind == "environment" and meta.name in conversion.PREINSTALLED
+        used_by, details = None, _NO_DETAILS
+        if usage:
+            whole = _wholes.decode(data)
+            used_by = conversion.used_by(whole.used_by)
+            details = _details(whole.meta, (meta.scope, scope_id), names or {})
+        return Remote(
             kind=kind,
-            id=remote_id,
+            id=meta.id,
             identity=identity,
-            attributes=attributes,
-            version=f"{meta.get('updatedAt', '')} {meta.get('updateCount', '')}".strip(),
+            attributes=Attributes.lazily(lambda: _attributes(kind, data)),
+            version=f"{meta.updated_at or ''} {meta.update_count or ''}".strip(),
             wire_digest="" if usage else hashlib.blake2b(data, digest_size=16).hexdigest(),
-            foreign=scope["scope"] == "system" or (preinstalled and scope["scope"] == "tenant"),
+            foreign=meta.scope == "system" or (preinstalled and meta.scope == "tenant"),
+            details=details,
+            used_by=used_by,
         )
-        if not usage:
-            return remote
-        users = None if entry.used_by is None else _tables.decode(entry.used_by)
-        return replace(remote, used_by=conversion.used_by(users), details=_details(meta, scope, names or {}))
 
     # --- writing ---
 
@@ -233,8 +269,8 @@ class RunaiProvider:
             "POST", path, body=msgspec.json.encode({"meta": meta, "spec": spec})
         )
         try:
-            remote_id = str(_entry.decode(answer.body).meta["id"])
-        except (msgspec.DecodeError, KeyError) as error:
+            remote_id = _entry.decode(answer.body).meta.id
+        except msgspec.DecodeError as error:
             raise Rejected(
                 f"{self.name}: POST {path} was accepted, and its answer holds no object",
                 platform=self.name,
@@ -372,24 +408,37 @@ def _scope_of(resource: Resource) -> tuple[str, str]:
 
 
 def _same_names(resources: Iterable[Resource]) -> list[str]:
-    """A warning for each name that is used in two scopes: whether Run:ai allows it is not documented."""
-    places: dict[tuple[str, str], list[Resource]] = defaultdict(list)
-    for resource in resources:
-        if resource.address.kind != "compute":
-            places[resource.address.kind, resource.attributes["name"]].append(resource)
-    return [
-        f"{' and '.join(str(one.address) for one in same)} have the name {name!r} in different scopes; "
-        "some Run:ai versions want names to be unique"
-        for (_, name), same in places.items()
-        if len(same) > 1
-    ]
+    """A warning for each name that is used in two scopes: whether Run:ai allows it is not documented.
+
+    Addresses are unique by name, so only a spec that names its object
+    otherwise can meet another; nothing else has to be looked into.
+    """
+    by_name = {(one.address.kind, one.address.name): one for one in resources}
+    warnings = []
+    for one in resources:
+        address = one.address
+        if one.attributes.raw.startswith(b'{"name":' + msgspec.json.encode(address.name)):
+            continue
+        name = one.attributes["name"]
+        other = by_name.get((address.kind, name))
+        if other is not None and other is not one and other.attributes["name"] == name:
+            warnings.append(
+                f"{address} and {other.address} have the name {name!r} in different scopes; "
+                "some Run:ai versions want names to be unique"
+            )
+    return warnings
+
+
+def _attributes(kind: str, data: bytes) -> dict[str, Any]:
+    whole = _wholes.decode(data)
+    return _READERS[kind](whole.meta, whole.spec)
 
 
 def _details(
-    meta: Mapping[str, Any], scope: Mapping[str, Any], names: Mapping[tuple[str, str], str]
+    meta: Mapping[str, Any], scope: tuple[str, str], names: Mapping[tuple[str, str], str]
 ) -> dict[str, Any]:
     """Who made it and when, and where it is, for people."""
-    kind, unit_id = scope["scope"], scope.get("scope_id", "")
+    kind, unit_id = scope
     where = names.get((kind, unit_id), unit_id)
     cluster = str(meta.get("clusterId") or "")
     return {

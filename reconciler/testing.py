@@ -1,0 +1,724 @@
+"""For whoever writes a provider or a state backend: what it has to keep, and stand-ins with a memory.
+
+Subclass a contract, give it the fixture that it asks for, and pytest runs it::
+
+    class TestRunai(ProviderContract):
+        kind = "environment"
+
+        @pytest.fixture
+        def provider(self, tmp_path): ...
+
+        def attributes(self, name): ...
+
+`FakeProvider` and `MemoryBackend` are real implementations that keep the same
+contracts, with switches for what goes wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import pytest
+
+from reconciler.core.attributes import Attributes, canonical, digest
+from reconciler.core.diff import fingerprint
+from reconciler.core.model import (
+    NO_STAMP,
+    Holder,
+    LockInfo,
+    Remote,
+    Resource,
+    ResourceAddress,
+    ResourceState,
+    Stamp,
+    State,
+    UsedBy,
+    Verb,
+)
+from reconciler.core.ports import Journal, Lock, Provider, Resolution, ResourceKind, RunSummary, StateBackend
+from reconciler.errors import (
+    AlreadyExists,
+    LockHeld,
+    LockLost,
+    NotFound,
+    ReconcilerError,
+    StateError,
+    StateMoved,
+)
+from reconciler.state.records import Begun, Closed, Failed, Record
+
+__all__ = ["BackendContract", "FakeProvider", "MemoryBackend", "ProviderContract"]
+
+T = TypeVar("T")
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(work)
+
+
+# --- a platform in memory ------------------------------------------------------------------------------
+
+
+@dataclass
+class _Stored:
+    attributes: dict[str, Any]
+    version: int
+
+
+class FakeProvider:
+    """A platform of boxes, in memory.
+
+    ``objects`` is what it holds, by id. ``calls`` lists every call as
+    ``"create box.a"``. ``fail`` maps the number of a call (from 1) to an error
+    that it raises before its effect, ``fail_after`` to one that it raises
+    after it. ``lie`` names attributes whose writes it accepts and drops.
+    ``hidden`` are ids that a listing leaves out. ``used`` maps ids to what
+    uses them.
+    """
+
+    def __init__(
+        self,
+        name: str = "fake",
+        *,
+        kinds: Sequence[ResourceKind] = (
+            ResourceKind(
+                "box",
+                ("name",),
+                immutable=frozenset({"shape"}),
+                defaults={"colour": "white"},
+            ),
+            ResourceKind(
+                "key",
+                ("name",),
+                immutable=frozenset({"secret"}),
+                write_only=frozenset({"secret"}),
+                unreadable="the secret is never shown",
+            ),
+        ),
+        patience: float = 0.0,
+    ) -> None:
+        self.name = name
+        self.kinds: Mapping[str, ResourceKind] = {kind.name: kind for kind in kinds}
+        self.patience = patience
+        self.objects: dict[str, tuple[str, _Stored]] = {}
+        self.calls: list[str] = []
+        self.fail: dict[int, ReconcilerError | Exception] = {}
+        self.fail_after: dict[int, ReconcilerError | Exception] = {}
+        self.lie: set[str] = set()
+        self.hidden: set[str] = set()
+        self.used: dict[str, tuple[UsedBy, ...]] = {}
+        self.closed = False
+        self._ids = itertools.count(1)
+
+    def put(self, kind: str, **attributes: Any) -> str:
+        """Make an object behind everybody's back. Returns its id."""
+        remote_id = f"id-{next(self._ids)}"
+        self.objects[remote_id] = (kind, _Stored(dict(attributes), 1))
+        return remote_id
+
+    def edit(self, remote_id: str, **attributes: Any) -> None:
+        """Change an object behind everybody's back."""
+        _, stored = self.objects[remote_id]
+        stored.attributes.update(attributes)
+        stored.version += 1
+
+    def world(self) -> dict[str, dict[str, Any]]:
+        """What there is, by ``kind.name``, secrets included."""
+        return {
+            f"{kind}.{stored.attributes['name']}": dict(stored.attributes)
+            for kind, stored in self.objects.values()
+        }
+
+    @contextlib.contextmanager
+    def _call(self, what: str) -> Iterator[None]:
+        self.calls.append(what)
+        number = len(self.calls)
+        if number in self.fail:
+            raise self.fail[number]
+        yield
+        if number in self.fail_after:
+            raise self.fail_after[number]
+
+    def _remote(self, remote_id: str, *, usage: bool) -> Remote:
+        kind, stored = self.objects[remote_id]
+        hidden = self.kinds[kind].write_only
+        attributes = Attributes(
+            {k: v for k, v in stored.attributes.items() if k not in hidden and v is not None}
+        )
+        return Remote(
+            kind=kind,
+            id=remote_id,
+            identity=self.kinds[kind].identity_of(attributes),
+            attributes=attributes,
+            version=str(stored.version),
+            wire_digest=digest(canonical([attributes.values_, stored.version])),
+            used_by=self.used.get(remote_id, ()) if usage else None,
+        )
+
+    async def list(self, kind: str, *, usage: bool = False) -> AsyncIterator[Remote]:
+        """See `Reader.list`."""
+        with self._call(f"list {kind}"):
+            found = [
+                self._remote(remote_id, usage=usage)
+                for remote_id, (its_kind, _) in self.objects.items()
+                if its_kind == kind and remote_id not in self.hidden
+            ]
+        for remote in found:
+            yield remote
+
+    async def read(self, kind: str, remote_id: str, *, usage: bool = False) -> Remote | None:
+        """See `Reader.read`."""
+        with self._call(f"read {remote_id}"):
+            if remote_id not in self.objects:
+                return None
+            return self._remote(remote_id, usage=usage)
+
+    async def find(self, kind: str, attributes: Attributes) -> Remote | None:
+        """See `Reader.find`."""
+        wanted = self.kinds[kind].identity_of(attributes)
+        with self._call(f"find {kind}.{attributes['name']}"):
+            for remote_id, (its_kind, _) in self.objects.items():
+                remote = self._remote(remote_id, usage=False)
+                if its_kind == kind and remote.identity == wanted:
+                    return remote
+            return None
+
+    async def resolve(self, resources: Sequence[Resource]) -> Resolution:
+        """See `Reader.resolve`: there are no names to resolve."""
+        return Resolution(tuple(resources))
+
+    def call(self, verb: Verb, kind: str, remote_id: str) -> str:
+        """See `Reader.call`."""
+        return f"{verb} {kind} {remote_id}".strip()
+
+    async def create(self, address: ResourceAddress, attributes: Attributes, *, key: str) -> str:
+        """See `Provider.create`."""
+        with self._call(f"create {address.kind}.{address.name}"):
+            wanted = self.kinds[address.kind].identity_of(attributes)
+            for kind, stored in self.objects.values():
+                if (
+                    kind == address.kind
+                    and self.kinds[kind].identity_of(Attributes(stored.attributes)) == wanted
+                ):
+                    raise AlreadyExists(f"{address} exists", platform=self.name, status=409)
+            kept = {k: v for k, v in attributes.items() if k not in self.lie and v is not None}
+            return self.put(address.kind, **kept)
+
+    async def update(
+        self, address: ResourceAddress, remote_id: str, attributes: Attributes, *, previous: Remote
+    ) -> None:
+        """See `Provider.update`."""
+        with self._call(f"update {address.kind}.{address.name}"):
+            if remote_id not in self.objects:
+                raise NotFound(f"{remote_id} is gone", platform=self.name, status=404)
+            self.edit(remote_id, **{k: v for k, v in attributes.items() if k not in self.lie})
+
+    async def delete(self, address: ResourceAddress, remote_id: str) -> None:
+        """See `Provider.delete`."""
+        with self._call(f"delete {address.kind}.{address.name}"):
+            self.objects.pop(remote_id, None)
+
+    async def close(self) -> None:
+        """See `Provider.close`."""
+        self.closed = True
+
+
+# --- a state in memory ---------------------------------------------------------------------------------
+
+
+@dataclass
+class _MemoryLock:
+    info: LockInfo
+    broken: bool = False
+
+    def check(self) -> None:
+        if self.broken:
+            raise LockLost("the lock was broken")
+
+
+class _MemoryJournal:
+    def __init__(self, records: list[Record], lock: _MemoryLock, fail_at: Callable[[], int | None]) -> None:
+        self._records = records
+        self._lock = lock
+        self._fail_at = fail_at
+        self._pending: list[Record] = []
+
+    def write(self, record: Record) -> None:
+        self._pending.append(record)
+
+    async def flush(self) -> None:
+        self._lock.check()
+        limit = self._fail_at()
+        if limit is not None and len(self._records) + len(self._pending) > limit:
+            raise StateError("the journal cannot be written: no space left on device")
+        self._records += self._pending
+        self._pending = []
+
+    async def append(self, record: Record) -> None:
+        self.write(record)
+        await self.flush()
+
+    async def close(self) -> None:
+        if self._pending:
+            with contextlib.suppress(StateError):
+                await self.flush()
+
+
+@dataclass
+class MemoryBackend:
+    """A `StateBackend` in memory.
+
+    ``fail_journal_at`` is a number of records after which the journal cannot
+    be written; ``fail_commit`` an error that the next commits raise.
+    """
+
+    stack: str = "test"
+    state: State | None = None
+    journals: dict[str, list[Record]] = field(default_factory=dict)
+    open_runs: list[str] = field(default_factory=list)
+    fail_journal_at: int | None = None
+    fail_commit: StateError | None = None
+    _held: _MemoryLock | None = None
+    _ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    @contextlib.contextmanager
+    def lock(self, command: str, *, timeout: float, waiting: Callable[[str], None]) -> Iterator[Lock]:
+        """See `StateBackend.lock`. Never waits."""
+        if self._held is not None:
+            raise LockHeld(f"the stack is locked by {self._held.info}", holder=str(self._held.info))
+        info = LockInfo(f"lock-{next(self._ids)}", Holder("tester", "here", 1, "", ""), command, "now")
+        held = self._held = _MemoryLock(info)
+        try:
+            yield held
+        finally:
+            if self._held is held:
+                self._held = None
+
+    @contextlib.contextmanager
+    def reading(self, *, timeout: float, waiting: Callable[[str], None]) -> Iterator[None]:
+        """See `StateBackend.reading`."""
+        if self._held is not None:
+            raise LockHeld(f"the stack is locked by {self._held.info}", holder=str(self._held.info))
+        yield
+
+    def unlock(self, lock_id: str) -> tuple[LockInfo, bool | None]:
+        """See `StateBackend.unlock`."""
+        if self._held is None:
+            raise StateError("the stack is not locked")
+        if self._held.info.id != lock_id:
+            raise StateError(f"the lock's id is not {lock_id}")
+        self._held.broken = True
+        info, self._held = self._held.info, None
+        return info, None
+
+    def load(self) -> State:
+        """See `StateBackend.load`."""
+        return self.state if self.state is not None else State(self.stack)
+
+    def stored_stamp(self) -> Stamp:
+        """See `StateBackend.stored_stamp`."""
+        return self.state.stamp if self.state is not None else NO_STAMP
+
+    def commit(self, state: State, *, expected: Stamp, lock: Lock) -> None:
+        """See `StateBackend.commit`."""
+        if self.fail_commit is not None:
+            raise self.fail_commit
+        if self.stored_stamp() != expected:
+            raise StateMoved("somebody committed in between")
+        lock.check()
+        self.state = state
+
+    def restore(self, state: State, *, lock: Lock) -> None:
+        """See `StateBackend.restore`."""
+        lock.check()
+        self.state = state
+
+    def begin(self, run: str, lock: Lock) -> Journal:
+        """See `StateBackend.begin`."""
+        self.open_runs.append(run)
+        return self.resume(run, lock)
+
+    def resume(self, run: str, lock: Lock) -> Journal:
+        """See `StateBackend.resume`."""
+        assert isinstance(lock, _MemoryLock)
+        return _MemoryJournal(self.journals.setdefault(run, []), lock, lambda: self.fail_journal_at)
+
+    def seal(self, run: str, lock: Lock) -> None:
+        """See `StateBackend.seal`."""
+        lock.check()
+        self.open_runs.remove(run)
+
+    def open_run(self) -> str | None:
+        """See `StateBackend.open_run`."""
+        return self.open_runs[0] if self.open_runs else None
+
+    def records(self, run: str) -> Sequence[Record]:
+        """See `StateBackend.records`."""
+        if run not in self.journals:
+            raise StateError(f"there is no run {run!r}")
+        return tuple(self.journals[run])
+
+    def runs(self) -> Sequence[RunSummary]:
+        """See `StateBackend.runs`."""
+        found = []
+        for run in sorted(self.journals, reverse=True):
+            records = self.journals[run]
+            if not records or not isinstance(records[0], Begun):
+                continue
+            begun, last = records[0], records[-1]
+            closed = last if isinstance(last, Closed) else None
+            found.append(
+                RunSummary(
+                    id=run,
+                    command=begun.command,
+                    who=f"{begun.holder.who}@{begun.holder.host}",
+                    started=begun.started,
+                    ended=closed.ended if closed else "",
+                    outcome=closed.outcome if closed else "open",
+                    digest=begun.digest,
+                    revision=begun.revision,
+                    counts=closed.counts if closed else {},
+                )
+            )
+        return found
+
+
+# --- contracts -----------------------------------------------------------------------------------------
+
+
+class ProviderContract:
+    """What every provider keeps. Give it a ``provider`` fixture, a ``kind`` and ``attributes``.
+
+    ``attributes(name)`` are managed fields of an object that can be created;
+    ``change`` are managed fields to write over them; ``clear`` names one that
+    can be cleared after that, or is empty.
+    """
+
+    kind: str
+    change: Mapping[str, Any]
+    clear: str = ""
+
+    def attributes(self, name: str) -> Attributes:
+        """Managed fields of an object called *name*."""
+        raise NotImplementedError
+
+    def _address(self, provider: Provider, name: str) -> ResourceAddress:
+        return ResourceAddress(provider.name, self.kind, name)
+
+    async def _made(self, provider: Provider, name: str) -> Remote:
+        made = await provider.create(self._address(provider, name), self.attributes(name), key=f"test.{name}")
+        found = await provider.read(self.kind, made)
+        assert found is not None
+        return found
+
+    async def _listed(self, provider: Provider) -> dict[str, Remote]:
+        return {remote.id: remote async for remote in provider.list(self.kind)}
+
+    def _managed(self, provider: Provider, wanted: Mapping[str, Any], live: Remote) -> dict[str, Any]:
+        rules = provider.kinds[self.kind]
+        return {
+            key: live.attributes.get(key, rules.defaults.get(key))
+            for key in wanted
+            if key not in rules.write_only
+        }
+
+    def _visible(self, provider: Provider, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        rules = provider.kinds[self.kind]
+        return {key: value for key, value in wanted.items() if key not in rules.write_only}
+
+    def test_what_was_created_is_read_back(self, provider: Provider) -> None:
+        """Every managed field that can be seen is as it was sent."""
+
+        async def check() -> None:
+            wanted = self.attributes("one")
+            live = await self._made(provider, "one")
+            assert self._managed(provider, wanted, live) == self._visible(provider, wanted)
+
+        _run(check())
+
+    def test_a_listing_and_a_read_show_the_same_object(self, provider: Provider) -> None:
+        """So a fingerprint taken from one holds for the other."""
+
+        async def check() -> None:
+            live = await self._made(provider, "one")
+            listed = (await self._listed(provider))[live.id]
+            assert (listed.attributes, listed.identity, fingerprint(listed), listed.wire_digest) == (
+                live.attributes,
+                live.identity,
+                fingerprint(live),
+                live.wire_digest,
+            )
+
+        _run(check())
+
+    def test_a_listing_shows_every_object_once(self, provider: Provider) -> None:
+        """Nothing is left out of a listing, and nothing is in it twice."""
+
+        async def check() -> None:
+            before = await self._listed(provider)
+            made = [(await self._made(provider, f"n-{number}")).id for number in range(5)]
+            ids = [remote.id async for remote in provider.list(self.kind)]
+            assert sorted(ids) == sorted([*before, *made])
+
+        _run(check())
+
+    def test_an_object_is_found_by_its_identity(self, provider: Provider) -> None:
+        """Exactly that one: a name that only begins alike is another object."""
+
+        async def check() -> None:
+            await self._made(provider, "one-more")
+            live = await self._made(provider, "one")
+            found = await provider.find(self.kind, self.attributes("one"))
+            assert found is not None
+            assert found.id == live.id
+            assert await provider.find(self.kind, self.attributes("on")) is None
+
+        _run(check())
+
+    def test_what_does_not_exist_is_read_as_none(self, provider: Provider) -> None:
+        """Absence is an answer, not an error."""
+
+        async def check() -> None:
+            live = await self._made(provider, "one")
+            await provider.delete(self._address(provider, "one"), live.id)
+            assert await provider.read(self.kind, live.id) is None
+            assert live.id not in await self._listed(provider)
+
+        _run(check())
+
+    def test_deleting_what_is_gone_is_success(self, provider: Provider) -> None:
+        """Deleting twice is like deleting once."""
+
+        async def check() -> None:
+            live = await self._made(provider, "one")
+            address = self._address(provider, "one")
+            await provider.delete(address, live.id)
+            await provider.delete(address, live.id)
+
+        _run(check())
+
+    def test_an_update_writes_the_managed_fields_and_keeps_the_rest(self, provider: Provider) -> None:
+        """What is not named in an update stays as it was read."""
+
+        async def check() -> None:
+            live = await self._made(provider, "one")
+            address = self._address(provider, "one")
+            await provider.update(address, live.id, Attributes(self.change), previous=live)
+            after = await provider.read(self.kind, live.id)
+            assert after is not None
+            assert after.attributes == {**live.attributes, **self.change}
+            assert fingerprint(after) != fingerprint(live)
+
+        _run(check())
+
+    def test_none_clears_a_field(self, provider: Provider) -> None:
+        """A field that is given up goes back to its default."""
+        if not self.clear:
+            return
+
+        async def check() -> None:
+            live = await self._made(provider, "one")
+            address = self._address(provider, "one")
+            await provider.update(address, live.id, Attributes(self.change), previous=live)
+            changed = await provider.read(self.kind, live.id)
+            assert changed is not None
+            await provider.update(address, live.id, Attributes({self.clear: None}), previous=changed)
+            after = await provider.read(self.kind, live.id)
+            assert after is not None
+            default = provider.kinds[self.kind].defaults.get(self.clear)
+            assert after.attributes.get(self.clear, default) == default
+
+        _run(check())
+
+    def test_a_name_that_is_taken_is_refused(self, provider: Provider) -> None:
+        """A second object of one identity is an error, and there is one object."""
+
+        async def check() -> None:
+            live = await self._made(provider, "one")
+            with pytest.raises(AlreadyExists):
+                await self._made(provider, "one")
+            same = [r.id async for r in provider.list(self.kind) if r.identity == live.identity]
+            assert same == [live.id]
+
+        _run(check())
+
+
+class BackendContract:
+    """What every state backend keeps. Give it a ``backend`` fixture: an empty one for the stack ``test``."""
+
+    def _state(self, serial: int, *names: str) -> State:
+        resources = {
+            address: ResourceState(address, f"id-{name}", Attributes({"name": name, "size": serial}))
+            for name in names
+            for address in [ResourceAddress("fake", "box", name)]
+        }
+        return State("test", Stamp("lineage", serial), f"run-{serial}", "00" * 32, resources)
+
+    @contextlib.contextmanager
+    def _locked(self, backend: StateBackend) -> Iterator[Lock]:
+        with backend.lock("test", timeout=0.0, waiting=lambda text: None) as lock:
+            yield lock
+
+    def _begun(self, run: str) -> Begun:
+        return Begun(
+            run=run,
+            command="apply",
+            base=NO_STAMP,
+            lineage="lineage",
+            secret_key="00" * 32,
+            holder=Holder("tester", "here", 1, "", ""),
+            started="2026-01-01T00:00:00Z",
+            digest="sha256:0",
+            revision="abc",
+        )
+
+    def test_a_new_backend_has_an_empty_state(self, backend: StateBackend) -> None:
+        """Nothing was committed: no stamp, no resource, no run."""
+        assert backend.load() == State("test", NO_STAMP)
+        assert backend.stored_stamp() == NO_STAMP
+        assert backend.open_run() is None
+        assert list(backend.runs()) == []
+
+    def test_what_was_committed_is_loaded(self, backend: StateBackend) -> None:
+        """A state comes back whole."""
+        state = self._state(1, "a", "b")
+        with self._locked(backend) as lock:
+            backend.commit(state, expected=NO_STAMP, lock=lock)
+        assert backend.load() == state
+        assert backend.stored_stamp() == state.stamp
+
+    def test_a_commit_on_another_state_is_refused(self, backend: StateBackend) -> None:
+        """Compare and swap: what is stored stays when it is not what was expected."""
+        first = self._state(1, "a")
+        with self._locked(backend) as lock:
+            backend.commit(first, expected=NO_STAMP, lock=lock)
+            with pytest.raises(StateMoved):
+                backend.commit(self._state(1, "b"), expected=NO_STAMP, lock=lock)
+            with pytest.raises(StateMoved):
+                backend.commit(self._state(3, "b"), expected=Stamp("other", 1), lock=lock)
+        assert backend.load() == first
+
+    def test_a_restored_state_replaces_any_other(self, backend: StateBackend) -> None:
+        """A repair asks for no stamp."""
+        with self._locked(backend) as lock:
+            backend.commit(self._state(5, "a"), expected=NO_STAMP, lock=lock)
+            backend.restore(self._state(2, "b"), lock=lock)
+        assert backend.load() == self._state(2, "b")
+
+    def test_the_lock_is_held_by_one(self, backend: StateBackend) -> None:
+        """A second taker is told who has it, and gets it when the first lets go."""
+        with self._locked(backend) as lock:
+            with pytest.raises(LockHeld) as caught, self._locked(backend):
+                pass
+            assert lock.info.id in caught.value.holder
+        with self._locked(backend):
+            pass
+
+    def test_readers_do_not_hinder_each_other_and_wait_for_writers(self, backend: StateBackend) -> None:
+        """Shared among readers, exclusive against writers."""
+
+        def reading() -> contextlib.AbstractContextManager[None]:
+            return backend.reading(timeout=0.0, waiting=lambda text: None)
+
+        with reading(), reading():
+            pass
+        with self._locked(backend), pytest.raises(LockHeld), reading():
+            pass
+
+    def test_a_broken_lock_writes_nothing_more(self, backend: StateBackend) -> None:
+        """The old holder notices before a write, and the next one is free to go on."""
+        with self._locked(backend) as lock:
+            backend.unlock(lock.info.id)
+            with pytest.raises(LockLost):
+                lock.check()
+            with pytest.raises(LockLost):
+                backend.commit(self._state(1, "a"), expected=NO_STAMP, lock=lock)
+            with self._locked(backend) as other:
+                backend.commit(self._state(1, "b"), expected=NO_STAMP, lock=other)
+        assert backend.load() == self._state(1, "b")
+
+    def test_unlock_needs_the_right_id(self, backend: StateBackend) -> None:
+        """Neither another id nor a free lock is broken."""
+        with pytest.raises(StateError):
+            backend.unlock("nothing")
+        with self._locked(backend) as lock:
+            with pytest.raises(StateError):
+                backend.unlock("another")
+            lock.check()
+
+    def test_a_journal_gives_back_its_records_in_order(self, backend: StateBackend) -> None:
+        """Written or appended, each record is there once."""
+        wanted = [self._begun("r1"), Failed(0, "no"), Failed(1, "never")]
+
+        async def write(lock: Lock) -> None:
+            journal = backend.begin("r1", lock)
+            await journal.append(wanted[0])
+            journal.write(wanted[1])
+            await asyncio.gather(journal.append(wanted[2]))
+            await journal.close()
+
+        with self._locked(backend) as lock:
+            _run(write(lock))
+        assert list(backend.records("r1")) == wanted
+        assert backend.open_run() == "r1"
+
+    def test_a_dead_runs_journal_is_gone_on_with(self, backend: StateBackend) -> None:
+        """What the second process adds stands behind what the first one wrote."""
+
+        async def write(lock: Lock, resume: bool, *records: Record) -> None:
+            journal = backend.resume("r1", lock) if resume else backend.begin("r1", lock)
+            for record in records:
+                await journal.append(record)
+            await journal.close()
+
+        closed = Closed("interrupted", "2026-01-01T00:01:00Z", 1, {"done": 1})
+        with self._locked(backend) as lock:
+            _run(write(lock, False, self._begun("r1")))
+        with self._locked(backend) as lock:
+            _run(write(lock, True, closed))
+            backend.seal("r1", lock)
+        assert list(backend.records("r1")) == [self._begun("r1"), closed]
+        assert backend.open_run() is None
+
+    def test_history_is_newest_first(self, backend: StateBackend) -> None:
+        """Each run with how it began and ended."""
+
+        async def write(run: str, lock: Lock) -> None:
+            journal = backend.begin(run, lock)
+            await journal.append(self._begun(run))
+            await journal.append(Closed("applied", "2026-01-01T00:01:00Z", 1, {"done": 3}))
+            await journal.close()
+
+        for run in ("20260101-a", "20260102-b"):
+            with self._locked(backend) as lock:
+                _run(write(run, lock))
+                backend.seal(run, lock)
+        assert [(run.id, run.command, run.outcome, dict(run.counts)) for run in backend.runs()] == [
+            ("20260102-b", "apply", "applied", {"done": 3}),
+            ("20260101-a", "apply", "applied", {"done": 3}),
+        ]
+
+    def test_a_broken_lock_adds_nothing_to_a_journal(self, backend: StateBackend) -> None:
+        """Fencing reaches the journal too."""
+
+        async def write(lock: Lock) -> None:
+            journal = backend.begin("r1", lock)
+            await journal.append(self._begun("r1"))
+            backend.unlock(lock.info.id)
+            with pytest.raises(StateError):
+                await journal.append(Failed(0, "too late"))
+            await journal.close()
+
+        with self._locked(backend) as lock:
+            _run(write(lock))
+        assert list(backend.records("r1")) == [self._begun("r1")]
+
+    def test_records_of_an_unknown_run_are_an_error(self, backend: StateBackend) -> None:
+        """There is no run that nobody began."""
+        with pytest.raises(StateError):
+            backend.records("nothing")

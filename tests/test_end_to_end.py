@@ -1,0 +1,33 @@
+"""The main job: specs to plan, plan to platform, and back to nothing to do."""
+
+from __future__ import annotations
+
+from harness import LAB, Project
+
+
+def test_plan_apply_and_nothing_left_to_do(project: Project) -> None:
+    """A directory of specs is planned, applied, and then matches."""
+    project.write("lab.toml", LAB)
+    planned = project.run("plan").succeeded()
+    assert "Plan: 1 to add, 0 to change, 0 to destroy." in planned.out
+    assert not project.store.exists() or project.live() == {}
+    applied = project.run("apply", "--auto-approve").succeeded()
+    assert "Apply complete! Resources: 1 added, 0 changed, 0 destroyed." in applied.out
+    assert project.live() == {"environment.lab": project.remembered()["runai.environment.lab"]}
+    again = project.run("plan", "--detailed-exitcode").succeeded()
+    assert again.out == "No changes. Your infrastructure matches the configuration.\n"
+
+
+def test_a_hand_edit_shows_as_drift_and_is_put_back(project: Project) -> None:
+    """Somebody changes the image on the platform; the plan says who was the cause."""
+    project.write("lab.toml", LAB)
+    project.run("apply", "--auto-approve").succeeded()
+    project.hand().edit("lab", image="python:3.12")
+    drift = project.run("drift")
+    assert drift.code == 2
+    assert '~ image = "python:3.11" -> "python:3.12"' in drift.out
+    planned = project.run("plan").succeeded()
+    assert '~ image = "python:3.12" -> "python:3.11"   (drift: changed outside)' in planned.out
+    project.run("apply", "--auto-approve").succeeded()
+    assert project.hand().named("lab")["spec"]["image"] == "python:3.11"
+    assert project.run("drift").code == 0
