@@ -89,7 +89,13 @@ def write_specs(directory: Path, count: int, changed: int) -> None:
 
 
 def write_stack(
-    directory: Path, count: int, *, changed: int = 0, endpoint: str = "embedded", parallelism: int = 10, more: str = ""
+    directory: Path,
+    count: int,
+    *,
+    changed: int = 0,
+    endpoint: str = "embedded",
+    parallelism: int = 10,
+    more: str = "",
 ) -> None:
     """Write a whole stack, in the place of what is there."""
     shutil.rmtree(directory, ignore_errors=True)
@@ -101,7 +107,9 @@ def write_stack(
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("directory", type=Path)
     parser.add_argument("count", type=int)
     parser.add_argument("--changed", type=int, default=0)

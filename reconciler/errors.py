@@ -106,7 +106,10 @@ class SpecErrors(ReconcilerError):
     """What is wrong with the specs, all of it, sorted by place."""
 
     def __init__(self, complaints: Sequence[Complaint]) -> None:
-        self.complaints = tuple(sorted(complaints, key=lambda c: (c.file, c.line, c.column, c.summary)))
+        # Two resources of one spec may meet the same mistake; it is one.
+        self.complaints = tuple(
+            sorted(dict.fromkeys(complaints), key=lambda c: (c.file, c.line, c.column, c.summary))
+        )
         count = len(self.complaints)
         super().__init__(f"{count} problem{'' if count == 1 else 's'} in the specs")
 

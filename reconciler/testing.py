@@ -19,13 +19,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import pytest
 
-from reconciler.core.attributes import Attributes, canonical, digest
+from reconciler.core.attributes import ID, Attributes, canonical, digest, marked
 from reconciler.core.diff import fingerprint
 from reconciler.core.model import (
     NO_STAMP,
@@ -43,10 +44,11 @@ from reconciler.core.model import (
 from reconciler.core.ports import Journal, Lock, Provider, Resolution, ResourceKind, RunSummary, StateBackend
 from reconciler.errors import (
     AlreadyExists,
+    InUse,
     LockHeld,
     LockLost,
     NotFound,
-    ReconcilerError,
+    Rejected,
     StateError,
     StateMoved,
 )
@@ -64,7 +66,7 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
 # --- a platform in memory ------------------------------------------------------------------------------
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Stored:
     attributes: dict[str, Any]
     version: int
@@ -74,11 +76,13 @@ class FakeProvider:
     """A platform of boxes, in memory.
 
     ``objects`` is what it holds, by id. ``calls`` lists every call as
-    ``"create box.a"``. ``fail`` maps the number of a call (from 1) to an error
-    that it raises before its effect, ``fail_after`` to one that it raises
-    after it. ``lie`` names attributes whose writes it accepts and drops.
-    ``hidden`` are ids that a listing leaves out. ``used`` maps ids to what
-    uses them.
+    ``"create box.a"``. ``fail`` maps the number of a call (from 1), or such a
+    text for each call that reads so, to an error that it raises before its
+    effect, ``fail_after`` to one that it raises after it. ``lie`` names
+    attributes whose writes it accepts and drops. ``hidden`` are ids that a
+    listing leaves out, ``foreign`` those of the vendor's own objects. ``used``
+    maps ids to what uses them. Like a real platform it refuses to delete what
+    another object refers to, and to write a reference to what is not there.
     """
 
     def __init__(
@@ -107,25 +111,58 @@ class FakeProvider:
         self.patience = patience
         self.objects: dict[str, tuple[str, _Stored]] = {}
         self.calls: list[str] = []
-        self.fail: dict[int, ReconcilerError | Exception] = {}
-        self.fail_after: dict[int, ReconcilerError | Exception] = {}
+        self.fail: dict[int | str, Exception] = {}
+        self.fail_after: dict[int | str, Exception] = {}
         self.lie: set[str] = set()
         self.hidden: set[str] = set()
+        self.foreign: set[str] = set()
         self.used: dict[str, tuple[UsedBy, ...]] = {}
         self.closed = False
         self._ids = itertools.count(1)
+        # Ids by identity, and ids of those that refer, by what they refer to: as they once were, so
+        # whoever asks looks at the objects too.
+        self._named: dict[tuple[str, ...], set[str]] = defaultdict(set)
+        self._users: dict[str, set[str]] = defaultdict(set)
 
     def put(self, kind: str, **attributes: Any) -> str:
         """Make an object behind everybody's back. Returns its id."""
         remote_id = f"id-{next(self._ids)}"
-        self.objects[remote_id] = (kind, _Stored(dict(attributes), 1))
+        self._keep(remote_id, kind, attributes, 1)
         return remote_id
 
     def edit(self, remote_id: str, **attributes: Any) -> None:
-        """Change an object behind everybody's back."""
-        _, stored = self.objects[remote_id]
-        stored.attributes.update(attributes)
-        stored.version += 1
+        """Change an object behind everybody's back; None clears an attribute."""
+        kind, stored = self.objects[remote_id]
+        self._keep(remote_id, kind, {**stored.attributes, **attributes}, stored.version + 1)
+
+    def _keep(self, remote_id: str, kind: str, attributes: Mapping[str, Any], version: int) -> None:
+        values = {k: v for k, v in attributes.items() if v is not None}
+        self.objects[remote_id] = (kind, _Stored(values, version))
+        self._named[self._identity(kind, values)].add(remote_id)
+        for _, wanted in marked(values, ID):
+            self._users[wanted].add(remote_id)
+
+    def _identity(self, kind: str, attributes: Mapping[str, Any]) -> tuple[str, ...]:
+        return kind, *self.kinds[kind].identity_of(Attributes(attributes))
+
+    def _identified(self, kind: str, attributes: Mapping[str, Any]) -> str | None:
+        """The id of the object with this identity, if there is one."""
+        wanted = self._identity(kind, attributes)
+        for remote_id in sorted(self._named.get(wanted, ())):
+            if remote_id in self.objects:
+                its_kind, stored = self.objects[remote_id]
+                if self._identity(its_kind, stored.attributes) == wanted:
+                    return remote_id
+        return None
+
+    def _user(self, remote_id: str) -> str | None:
+        """The id of another object that refers to this one, if there is one."""
+        for other in sorted(self._users.get(remote_id, ())):
+            if other != remote_id and other in self.objects:
+                stored = self.objects[other][1]
+                if any(wanted == remote_id for _, wanted in marked(stored.attributes, ID)):
+                    return other
+        return None
 
     def world(self) -> dict[str, dict[str, Any]]:
         """What there is, by ``kind.name``, secrets included."""
@@ -138,18 +175,21 @@ class FakeProvider:
     def _call(self, what: str) -> Iterator[None]:
         self.calls.append(what)
         number = len(self.calls)
-        if number in self.fail:
-            raise self.fail[number]
+        if (error := self.fail.get(number) or self.fail.get(what)) is not None:
+            raise error
         yield
-        if number in self.fail_after:
-            raise self.fail_after[number]
+        if (error := self.fail_after.get(number) or self.fail_after.get(what)) is not None:
+            raise error
+
+    def _check_references(self, attributes: Attributes) -> None:
+        for _, wanted in marked(attributes.values_, ID):
+            if wanted not in self.objects:
+                raise Rejected(f"there is no {wanted} to refer to", platform=self.name, status=400)
 
     def _remote(self, remote_id: str, *, usage: bool) -> Remote:
         kind, stored = self.objects[remote_id]
         hidden = self.kinds[kind].write_only
-        attributes = Attributes(
-            {k: v for k, v in stored.attributes.items() if k not in hidden and v is not None}
-        )
+        attributes = Attributes({k: v for k, v in stored.attributes.items() if k not in hidden})
         return Remote(
             kind=kind,
             id=remote_id,
@@ -157,6 +197,7 @@ class FakeProvider:
             attributes=attributes,
             version=str(stored.version),
             wire_digest=digest(canonical([attributes.values_, stored.version])),
+            foreign=remote_id in self.foreign,
             used_by=self.used.get(remote_id, ()) if usage else None,
         )
 
@@ -180,13 +221,9 @@ class FakeProvider:
 
     async def find(self, kind: str, attributes: Attributes) -> Remote | None:
         """See `Reader.find`."""
-        wanted = self.kinds[kind].identity_of(attributes)
         with self._call(f"find {kind}.{attributes['name']}"):
-            for remote_id, (its_kind, _) in self.objects.items():
-                remote = self._remote(remote_id, usage=False)
-                if its_kind == kind and remote.identity == wanted:
-                    return remote
-            return None
+            remote_id = self._identified(kind, attributes)
+            return None if remote_id is None else self._remote(remote_id, usage=False)
 
     async def resolve(self, resources: Sequence[Resource]) -> Resolution:
         """See `Reader.resolve`: there are no names to resolve."""
@@ -199,15 +236,10 @@ class FakeProvider:
     async def create(self, address: ResourceAddress, attributes: Attributes, *, key: str) -> str:
         """See `Provider.create`."""
         with self._call(f"create {address.kind}.{address.name}"):
-            wanted = self.kinds[address.kind].identity_of(attributes)
-            for kind, stored in self.objects.values():
-                if (
-                    kind == address.kind
-                    and self.kinds[kind].identity_of(Attributes(stored.attributes)) == wanted
-                ):
-                    raise AlreadyExists(f"{address} exists", platform=self.name, status=409)
-            kept = {k: v for k, v in attributes.items() if k not in self.lie and v is not None}
-            return self.put(address.kind, **kept)
+            if self._identified(address.kind, attributes) is not None:
+                raise AlreadyExists(f"{address} exists", platform=self.name, status=409)
+            self._check_references(attributes)
+            return self.put(address.kind, **{k: v for k, v in attributes.items() if k not in self.lie})
 
     async def update(
         self, address: ResourceAddress, remote_id: str, attributes: Attributes, *, previous: Remote
@@ -216,11 +248,14 @@ class FakeProvider:
         with self._call(f"update {address.kind}.{address.name}"):
             if remote_id not in self.objects:
                 raise NotFound(f"{remote_id} is gone", platform=self.name, status=404)
+            self._check_references(attributes)
             self.edit(remote_id, **{k: v for k, v in attributes.items() if k not in self.lie})
 
     async def delete(self, address: ResourceAddress, remote_id: str) -> None:
         """See `Provider.delete`."""
         with self._call(f"delete {address.kind}.{address.name}"):
+            if remote_id in self.objects and (user := self._user(remote_id)) is not None:
+                raise InUse(f"{user} uses {remote_id}", platform=self.name, status=412)
             self.objects.pop(remote_id, None)
 
     async def close(self) -> None:
@@ -234,24 +269,41 @@ class FakeProvider:
 @dataclass
 class _MemoryLock:
     info: LockInfo
-    broken: bool = False
+    lost: bool = False
 
     def check(self) -> None:
-        if self.broken:
-            raise LockLost("the lock was broken")
+        if self.lost:
+            raise LockLost("the lock was broken, or let go of")
 
 
 class _MemoryJournal:
-    def __init__(self, records: list[Record], lock: _MemoryLock, fail_at: Callable[[], int | None]) -> None:
+    def __init__(self, records: list[Record], lock: Lock, fail_at: Callable[[], int | None]) -> None:
         self._records = records
         self._lock = lock
         self._fail_at = fail_at
         self._pending: list[Record] = []
+        self._broken: StateError | None = None
+        self._closed = False
 
     def write(self, record: Record) -> None:
+        if self._broken is not None:
+            raise self._broken
+        if self._closed:
+            raise StateError("the journal is closed")
         self._pending.append(record)
 
     async def flush(self) -> None:
+        try:
+            if self._broken is not None:
+                raise self._broken
+            self._add()
+        except StateError as error:
+            self._broken = error
+            raise
+
+    def _add(self) -> None:
+        if not self._pending:
+            return
         self._lock.check()
         limit = self._fail_at()
         if limit is not None and len(self._records) + len(self._pending) > limit:
@@ -264,9 +316,11 @@ class _MemoryJournal:
         await self.flush()
 
     async def close(self) -> None:
-        if self._pending:
-            with contextlib.suppress(StateError):
-                await self.flush()
+        if self._closed:
+            return
+        self._closed = True
+        if self._broken is None:
+            await self.flush()
 
 
 @dataclass
@@ -296,6 +350,7 @@ class MemoryBackend:
         try:
             yield held
         finally:
+            held.lost = True
             if self._held is held:
                 self._held = None
 
@@ -312,7 +367,7 @@ class MemoryBackend:
             raise StateError("the stack is not locked")
         if self._held.info.id != lock_id:
             raise StateError(f"the lock's id is not {lock_id}")
-        self._held.broken = True
+        self._held.lost = True
         info, self._held = self._held.info, None
         return info, None
 
@@ -340,22 +395,36 @@ class MemoryBackend:
 
     def begin(self, run: str, lock: Lock) -> Journal:
         """See `StateBackend.begin`."""
-        self.open_runs.append(run)
+        lock.check()
+        if run in self.journals:
+            raise StateError(f"there is a run {run!r} already")
+        if (open_run := self.open_run()) is not None:
+            raise StateError(f"run {open_run} was never closed; another cannot begin")
+        self.open_runs[:] = [run]
+        self.journals[run] = []
         return self.resume(run, lock)
 
     def resume(self, run: str, lock: Lock) -> Journal:
         """See `StateBackend.resume`."""
-        assert isinstance(lock, _MemoryLock)
-        return _MemoryJournal(self.journals.setdefault(run, []), lock, lambda: self.fail_journal_at)
+        lock.check()
+        if run not in self.open_runs:
+            raise StateError(f"there is no journal of a run {run!r} to go on with")
+        return _MemoryJournal(self.journals[run], lock, lambda: self.fail_journal_at)
 
     def seal(self, run: str, lock: Lock) -> None:
         """See `StateBackend.seal`."""
         lock.check()
+        if run not in self.open_runs:
+            raise StateError(f"there is no journal of a run {run!r} to close")
         self.open_runs.remove(run)
 
     def open_run(self) -> str | None:
         """See `StateBackend.open_run`."""
-        return self.open_runs[0] if self.open_runs else None
+        for run in self.open_runs:
+            records = self.journals[run]
+            if not (records and isinstance(records[-1], Closed)):
+                return run
+        return None
 
     def records(self, run: str) -> Sequence[Record]:
         """See `StateBackend.records`."""
@@ -577,6 +646,9 @@ class BackendContract:
             revision="abc",
         )
 
+    def _closed(self, outcome: str) -> Closed:
+        return Closed(outcome, "2026-01-01T00:01:00Z", 1, {"done": 3})
+
     def test_a_new_backend_has_an_empty_state(self, backend: StateBackend) -> None:
         """Nothing was committed: no stamp, no resource, no run."""
         assert backend.load() == State("test", NO_STAMP)
@@ -591,6 +663,32 @@ class BackendContract:
             backend.commit(state, expected=NO_STAMP, lock=lock)
         assert backend.load() == state
         assert backend.stored_stamp() == state.stamp
+
+    def test_every_field_of_a_state_comes_back(self, backend: StateBackend) -> None:
+        """Dependencies, secrets, older objects and texts of any script."""
+        hub, lab = ResourceAddress("fake", "key", "hub"), ResourceAddress("fake", "box", "läb.1 😀")
+        state = State(
+            "test",
+            Stamp("lineage", 7),
+            "run-7",
+            "5e" * 32,
+            {
+                hub: ResourceState(hub, "", Attributes({})),
+                lab: ResourceState(
+                    lab,
+                    "id-1",
+                    Attributes({"größe": 1.5, "from": {"$id": "id-0"}, "none": None, "list": ["\u2028", {}]}),
+                    {"a.0": "hash"},
+                    (hub,),
+                    True,
+                    "sha256:1",
+                    ("id-2", "id-3"),
+                ),
+            },
+        )
+        with self._locked(backend) as lock:
+            backend.commit(state, expected=NO_STAMP, lock=lock)
+        assert backend.load() == state
 
     def test_a_commit_on_another_state_is_refused(self, backend: StateBackend) -> None:
         """Compare and swap: what is stored stays when it is not what was expected."""
@@ -608,7 +706,30 @@ class BackendContract:
         with self._locked(backend) as lock:
             backend.commit(self._state(5, "a"), expected=NO_STAMP, lock=lock)
             backend.restore(self._state(2, "b"), lock=lock)
+            with pytest.raises(StateMoved):
+                backend.commit(self._state(6, "c"), expected=Stamp("lineage", 5), lock=lock)
         assert backend.load() == self._state(2, "b")
+
+    def test_the_lock_says_who_holds_it_for_what(self, backend: StateBackend) -> None:
+        """And is let go of whatever happens while it is held."""
+        with pytest.raises(ZeroDivisionError), self._locked(backend) as lock:
+            assert lock.info.command == "test"
+            assert lock.info.holder.who in str(lock.info)
+            raise ZeroDivisionError
+        with self._locked(backend) as other:
+            assert other.info.id != lock.info.id
+
+    def test_a_lock_that_was_let_go_of_writes_nothing_more(self, backend: StateBackend) -> None:
+        """Neither a state nor a journal."""
+        with self._locked(backend) as lock:
+            pass
+        with pytest.raises(LockLost):
+            lock.check()
+        with pytest.raises(LockLost):
+            backend.commit(self._state(1, "a"), expected=NO_STAMP, lock=lock)
+        with pytest.raises(LockLost):
+            backend.begin("r1", lock)
+        assert (backend.load(), backend.open_run()) == (State("test", NO_STAMP), None)
 
     def test_the_lock_is_held_by_one(self, backend: StateBackend) -> None:
         """A second taker is told who has it, and gets it when the first lets go."""
@@ -638,9 +759,32 @@ class BackendContract:
                 lock.check()
             with pytest.raises(LockLost):
                 backend.commit(self._state(1, "a"), expected=NO_STAMP, lock=lock)
+            with pytest.raises(LockLost):
+                backend.restore(self._state(1, "a"), lock=lock)
+            with pytest.raises(LockLost):
+                backend.begin("r1", lock)
+            assert backend.open_run() is None
             with self._locked(backend) as other:
                 backend.commit(self._state(1, "b"), expected=NO_STAMP, lock=other)
         assert backend.load() == self._state(1, "b")
+
+    def test_letting_go_of_a_broken_lock_does_not_free_the_next_one(self, backend: StateBackend) -> None:
+        """The old holder comes to its end while the new one is at work."""
+        with contextlib.ExitStack() as new:
+            with self._locked(backend) as lock:
+                backend.unlock(lock.info.id)
+                other = new.enter_context(self._locked(backend))
+            with pytest.raises(LockHeld), self._locked(backend):
+                pass
+            other.check()
+
+    def test_unlock_says_whose_lock_it_was(self, backend: StateBackend) -> None:
+        """Once: a broken lock cannot be broken again."""
+        with self._locked(backend) as lock:
+            info, _ = backend.unlock(lock.info.id)
+            assert info == lock.info
+            with pytest.raises(StateError):
+                backend.unlock(lock.info.id)
 
     def test_unlock_needs_the_right_id(self, backend: StateBackend) -> None:
         """Neither another id nor a free lock is broken."""
@@ -666,6 +810,96 @@ class BackendContract:
             _run(write(lock))
         assert list(backend.records("r1")) == wanted
         assert backend.open_run() == "r1"
+
+    def test_what_was_appended_is_there_at_once(self, backend: StateBackend) -> None:
+        """Whoever looks while the run goes on sees all that was acknowledged."""
+
+        async def write(lock: Lock) -> None:
+            journal = backend.begin("r1", lock)
+            journal.write(self._begun("r1"))
+            await journal.append(Failed(0, "no"))
+            assert list(backend.records("r1")) == [self._begun("r1"), Failed(0, "no")]
+            journal.write(Failed(1, "never"))
+            await journal.flush()
+            assert list(backend.records("r1"))[2:] == [Failed(1, "never")]
+            await journal.close()
+            await journal.close()
+
+        with self._locked(backend) as lock:
+            _run(write(lock))
+
+    def test_many_tasks_append_at_once(self, backend: StateBackend) -> None:
+        """Each record is there once, in the order in which they were added."""
+        wanted = [Failed(number, "no") for number in range(100)]
+
+        async def write(lock: Lock) -> None:
+            journal = backend.begin("r1", lock)
+            await asyncio.gather(*(journal.append(record) for record in wanted))
+            await journal.close()
+
+        with self._locked(backend) as lock:
+            _run(write(lock))
+        assert list(backend.records("r1")) == wanted
+
+    def test_a_closed_journal_takes_nothing_more(self, backend: StateBackend) -> None:
+        """It says so instead of losing the record."""
+
+        async def write(lock: Lock) -> None:
+            journal = backend.begin("r1", lock)
+            await journal.close()
+            with pytest.raises(StateError):
+                await journal.append(Failed(0, "too late"))
+
+        with self._locked(backend) as lock:
+            _run(write(lock))
+        assert list(backend.records("r1")) == []
+
+    def test_one_run_goes_on_at_a_time(self, backend: StateBackend) -> None:
+        """What a dead run left open is settled before another begins, and no run id is used twice."""
+
+        async def write(run: str, lock: Lock, *records: Record) -> None:
+            journal = backend.begin(run, lock)
+            for record in records:
+                await journal.append(record)
+            await journal.close()
+
+        with self._locked(backend) as lock:
+            _run(write("r1", lock, self._begun("r1")))
+            with pytest.raises(StateError):
+                _run(write("r2", lock))
+            assert (backend.open_run(), [run.outcome for run in backend.runs()]) == ("r1", ["open"])
+            journal = backend.resume("r1", lock)
+            _run(journal.append(self._closed("interrupted")))
+            _run(journal.close())
+            backend.seal("r1", lock)
+            with pytest.raises(StateError):
+                _run(write("r1", lock))
+            _run(write("r2", lock))
+        assert backend.open_run() == "r2"
+
+    def test_a_run_that_wrote_its_end_is_over(self, backend: StateBackend) -> None:
+        """Also when it died before its journal was sealed: how it ended stays as it was."""
+
+        async def write(run: str, lock: Lock) -> None:
+            journal = backend.begin(run, lock)
+            await journal.append(self._begun(run))
+            await journal.append(self._closed("applied"))
+            await journal.close()
+
+        with self._locked(backend) as lock:
+            _run(write("r1", lock))
+            assert backend.open_run() is None
+            _run(write("r2", lock))
+        assert [(run.id, run.outcome) for run in backend.runs()] == [("r2", "applied"), ("r1", "applied")]
+        assert list(backend.records("r1")) == [self._begun("r1"), self._closed("applied")]
+
+    def test_only_an_open_run_is_gone_on_with_or_closed(self, backend: StateBackend) -> None:
+        """A run that nobody began has no journal to add to."""
+        with self._locked(backend) as lock:
+            with pytest.raises(StateError):
+                backend.resume("nothing", lock)
+            with pytest.raises(StateError):
+                backend.seal("nothing", lock)
 
     def test_a_dead_runs_journal_is_gone_on_with(self, backend: StateBackend) -> None:
         """What the second process adds stands behind what the first one wrote."""
@@ -710,13 +944,22 @@ class BackendContract:
             journal = backend.begin("r1", lock)
             await journal.append(self._begun("r1"))
             backend.unlock(lock.info.id)
-            with pytest.raises(StateError):
+            with pytest.raises(LockLost):
                 await journal.append(Failed(0, "too late"))
+            with pytest.raises(LockLost):
+                journal.write(Failed(0, "too late"))
+            with pytest.raises(LockLost):
+                await journal.flush()
             await journal.close()
+            with pytest.raises(LockLost):
+                backend.seal("r1", lock)
+            with pytest.raises(LockLost):
+                backend.resume("r1", lock)
 
         with self._locked(backend) as lock:
             _run(write(lock))
         assert list(backend.records("r1")) == [self._begun("r1")]
+        assert backend.open_run() == "r1"
 
     def test_records_of_an_unknown_run_are_an_error(self, backend: StateBackend) -> None:
         """There is no run that nobody began."""

@@ -13,6 +13,10 @@ def main() -> None:
     # Almost all that a command makes lives until it ends, and hardly any of it in cycles: looking for
     # those every 700 objects would be a third of the time of a large plan.
     gc.set_threshold(100_000, 50, 1000)
-    from reconciler.cli.app import run
+    try:
+        from reconciler.cli.app import run
 
-    sys.exit(run(sys.argv[1:]))
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # so early, or so late, that there was nobody to say it
+        code = 130
+    sys.exit(code)

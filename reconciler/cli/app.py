@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import difflib
+import errno
 import importlib
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import click
 
+from reconciler import __version__
 from reconciler.cli.context import Context, Exit
-from reconciler.cli.output import Output
+from reconciler.cli.options import everywhere
+from reconciler.cli.output import Output, OutputLost
 from reconciler.errors import (
     LimitErrors,
     ListingIncomplete,
@@ -57,6 +62,18 @@ _COMMANDS: Final = {
 }
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM arrived. A KeyboardInterrupt, so that asyncio lets it through like one."""
+
+
+class _Stopped(Exception):
+    """A KeyboardInterrupt on its way past click, which would forget what kind it was."""
+
+    def __init__(self, cause: KeyboardInterrupt) -> None:
+        super().__init__()
+        self.by_sigterm = isinstance(cause, _Terminated)
+
+
 class _Commands(click.Group):
     """Subcommands, imported only when one is called."""
 
@@ -70,6 +87,23 @@ class _Commands(click.Group):
         command: click.Command = module.command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        word = args[0]
+        if word not in _COMMANDS and not word.startswith("-"):
+            near = difflib.get_close_matches(word, _COMMANDS, n=1)
+            raise click.UsageError(
+                f"there is no command {word!r}" + (f"; did you mean {near[0]!r}?" if near else ""), ctx
+            )
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as cause:
+            raise _Stopped(cause) from cause
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         # The short helps stand here, so that --help imports no command.
         with formatter.section("Commands"):
@@ -79,53 +113,103 @@ class _Commands(click.Group):
 @click.group(
     cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.option("-C", "--chdir", metavar="DIR", envvar="RECONCILER_CHDIR", help="The stack's directory.")
-@click.option("--debug", is_flag=True, envvar="RECONCILER_DEBUG", help="Show tracebacks.")
-@click.version_option(package_name=None, version=importlib.import_module("reconciler").__version__)
+@everywhere
+@click.version_option(version=__version__)
 @click.pass_context
-def cli(ctx: click.Context, chdir: str | None, debug: bool) -> None:
+def cli(ctx: click.Context) -> None:
     """Make a directory of TOML specs the truth for your ML environments.
 
     Write specs, look at the plan, apply it. See `reconciler COMMAND --help`.
     """
-    ctx.obj.chdir = chdir
+    ctx.obj.verb = ctx.invoked_subcommand
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code."""
     output = Output.standard(os.environ, arguments)
-    debug = "--debug" in arguments or bool(os.environ.get("RECONCILER_DEBUG"))
+    context = Context(output)
     try:
-        context = Context(output)
+        with _ends_on_sigterm():
+            code = _outcome(context, arguments)
+            output.summary(code)
+            output.flush()
+            return code
+    except OutputLost as lost:
+        for stream in (sys.stdout, sys.stderr):
+            _silence(stream)
+        if lost.cause.errno == errno.EPIPE:
+            return Exit.NOBODY_READS  # `| head`: nothing is wrong, and nothing is said
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"Error: the output cannot be written: {lost.cause.strerror}\n")
+        return Exit.ERROR
+
+
+def _outcome(context: Context, arguments: Sequence[str]) -> int:
+    """The exit code of the command, whatever happens in it; what went wrong is said."""
+    output = context.output
+    try:
         result: Any = cli.main(list(arguments), prog_name="reconciler", standalone_mode=False, obj=context)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return Exit.USAGE
     except click.ClickException as error:
-        output.usage_error(error.format_message(), _usage(error))
+        output.error(error.format_message(), _usage(error))
         return Exit.USAGE
-    except (click.Abort, KeyboardInterrupt):
-        output.error("interrupted", "Nothing more was done.")
-        return Exit.INTERRUPTED
-    except BrokenPipeError:
-        # The reader went away (`| head`): say nothing, and let nothing be said at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+    except _Stopped as stopped:
+        output.error("terminated" if stopped.by_sigterm else "interrupted", "Nothing more was done.")
+        return Exit.TERMINATED if stopped.by_sigterm else Exit.INTERRUPTED
+    except OutputLost:
+        raise
     except ReconcilerError as error:
-        if debug:
-            output.note(output.mask(traceback.format_exc()))
+        _trace(context)
         output.failure(error)
-        return _code(error, arguments)
+        return _code(error, context.verb)
+    except OSError as error:
+        _trace(context)
+        what = error.filename if isinstance(error.filename, str) else "reading or writing"
+        output.error(
+            f"{what}: {error.strerror or error}",
+            "Nothing is lost: what was under way stands in the journal, and `reconciler plan` settles it.",
+        )
+        return Exit.ERROR
     except Exception as error:
+        _trace(context)
         output.error(
             f"internal error: {type(error).__name__}: {error}",
             "This is a mistake in reconciler. Nothing is lost: the journal knows what was under way, and "
             "`reconciler plan` settles it. Run again with --debug for the traceback.",
         )
-        if debug:
-            output.note(output.mask(traceback.format_exc()))
         return Exit.ERROR
     return result if isinstance(result, int) else Exit.DONE
+
+
+@contextlib.contextmanager
+def _ends_on_sigterm() -> Iterator[None]:
+    """SIGTERM ends the command as Ctrl-C does: with what must be given back given back, and a last word."""
+
+    def end(*_: object) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _silence(stream: Any) -> None:
+    """Let what *stream* still holds and cannot get rid of go nowhere, also at exit."""
+    try:
+        stream.flush()
+    except (AttributeError, ValueError):
+        pass  # closed by the caller
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _trace(context: Context) -> None:
+    if context.debug:
+        context.output.note(traceback.format_exc(), urgent=True)
 
 
 def _usage(error: click.ClickException) -> str:
@@ -133,10 +217,10 @@ def _usage(error: click.ClickException) -> str:
     return f"See `{context.command_path} --help`." if context is not None else ""
 
 
-def _code(error: ReconcilerError, arguments: Sequence[str]) -> int:
+def _code(error: ReconcilerError, verb: str) -> int:
     if isinstance(error, LimitErrors):
         # Seen in `validate` or `plan`, a broken limit is an error; where it stops an apply, a refusal.
-        return Exit.REFUSED if "apply" in arguments else Exit.ERROR
+        return Exit.REFUSED if verb == "apply" else Exit.ERROR
     if isinstance(error, SpecErrors):
         return Exit.ERROR
     return next((code for kind, code in _CODES if isinstance(error, kind)), Exit.ERROR)

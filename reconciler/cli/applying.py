@@ -6,28 +6,34 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from reconciler.cli.context import Exit
 from reconciler.cli.output import Output
 from reconciler.cli.progress import Progress
 from reconciler.cli.session import Session
+from reconciler.core.model import Plan
 from reconciler.core.ports import Lock
 from reconciler.core.report import RunReport
 from reconciler.engine.stack import Planned, Stack
 from reconciler.errors import PlanRefused, ReconcilerError
 from reconciler.render.text import apply_line, ledger_lines
-from reconciler.render.view import run_view
+from reconciler.render.view import run_view, summary
 
-__all__ = ["Signals", "approve", "carry_out", "check_refusals", "finish"]
+__all__ = ["Signals", "approve", "carry_out", "check_refusals", "finish", "nothing_to_do"]
 
 
 class Signals:
-    """SIGINT and SIGTERM while a run goes on: the first asks it to end, more change nothing."""
+    """SIGINT and SIGTERM while steps run: the first asks the run to end, more change nothing.
 
-    def __init__(self, output: Output) -> None:
-        self._output = output
+    Enter it when the first step is near, no sooner: while a plan is made or
+    an answer waited for, a signal ends the command at once.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._before: dict[signal.Signals, Any] = {}
         self.received: signal.Signals | None = None
 
     def stop(self) -> bool:
@@ -37,20 +43,22 @@ class Signals:
     def __enter__(self) -> Signals:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.getsignal(number)
             loop.add_signal_handler(number, self._receive, number)
         return self
 
     def __exit__(self, *_: object) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number, handler in self._before.items():
             loop.remove_signal_handler(number)
+            signal.signal(number, handler)
 
     def _receive(self, number: signal.Signals) -> None:
         if self.received is None:
             self.received = number
-            self._output.note("Interrupted: nothing new is started, what is in flight is finished first …")
+            self._say("Interrupted: nothing new is started, what is in flight is finished first …")
         else:
-            self._output.note("Still finishing what is in flight. Nothing is lost by waiting.")
+            self._say("Still finishing what is in flight. Nothing is lost by waiting.")
 
 
 def check_refusals(planned: Planned) -> None:
@@ -59,24 +67,30 @@ def check_refusals(planned: Planned) -> None:
         raise PlanRefused(
             "policy forbids this plan",
             reasons=planned.plan.refusals,
-            hint="Change the specs or the policy; --allow-deletes permits what says so.",
+            hint="Change the specs or the policy, or make the plan with --allow-deletes where that is said.",
         )
 
 
-def approve(output: Output, options: Mapping[str, Any], *, question: str, answer: str) -> bool:
-    """Whether the user says yes. Raises `ReconcilerError` where nobody can be asked."""
+def approve(output: Output, options: Mapping[str, Any], *, question: str, answer: str, hint: str) -> bool:
+    """Whether the user says yes. Raises `ReconcilerError`, with *hint*, where nobody can be asked."""
     if options["auto_approve"]:
         return True
-    if not options["asking"] or output.as_json or not sys.stdin.isatty():
-        raise ReconcilerError(
-            "this needs your approval, and nobody can be asked here",
-            hint="Give --auto-approve, or apply a reviewed plan: `reconciler apply PLANFILE`, or "
-            "`reconciler apply --expect sha256:…`.",
-        )
-    output.out.flush()
-    output.err.write(f"\n{question}\n  Only '{answer}' will be accepted.\n\n  Enter a value: ")
-    output.err.flush()
-    return sys.stdin.readline().rstrip("\n") == answer
+    if not options["asking"] or output.as_json or sys.stdin is None or not sys.stdin.isatty():
+        raise ReconcilerError("this needs your approval, and nobody can be asked here", hint=hint)
+    output.ask(f"\n{question}\n  Only '{answer}' will be accepted.\n\n  Enter a value: ")
+    # asyncio turns the first Ctrl-C into a cancellation, which nobody would see while we wait here.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        given = sys.stdin.readline()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if not given.endswith("\n"):
+        output.ask("\n")  # Ctrl-D: what comes next begins a line
+    if given.rstrip("\n") == answer:
+        return True
+    output.error("not approved", "Nothing was done.")
+    output.summary(Exit.ERROR, outcome="not approved")
+    return False
 
 
 async def carry_out(
@@ -85,6 +99,7 @@ async def carry_out(
     planned: Planned,
     lock: Lock,
     progress: Progress,
+    signals: Signals,
     options: Mapping[str, Any],
     command: str,
 ) -> RunReport:
@@ -92,11 +107,20 @@ async def carry_out(
     on_failure = options["on_failure"] or session.config.settings.on_failure
     alive = asyncio.ensure_future(progress.keep_alive())
     try:
-        return await stack.apply(planned, lock, command=command, on_failure=on_failure)
+        with signals:
+            return await stack.apply(planned, lock, command=command, on_failure=on_failure)
     finally:
         alive.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await alive
+
+
+def nothing_to_do(output: Output, plan: Plan) -> int:
+    """Say that there is nothing to do, in the words of a run that is over: tools look for them."""
+    counts = summary(plan.changes)
+    output.lines(["", apply_line(counts, destroy=plan.destroy)])
+    output.summary(Exit.DONE, outcome="nothing to do", summary=counts)
+    return Exit.DONE
 
 
 def finish(output: Output, report: RunReport, received: signal.Signals | None) -> int:
@@ -114,7 +138,7 @@ def finish(output: Output, report: RunReport, received: signal.Signals | None) -
         code = Exit.DONE
     else:
         code = _failed(output, report, received)
-    output.record("summary", exit_code=code, **view)
+    output.summary(code, **view)
     return code
 
 

@@ -24,12 +24,15 @@ class Exit:
     INCOMPLETE: Final = 8
     USAGE: Final = 64
     INTERRUPTED: Final = 130
+    NOBODY_READS: Final = 141
     TERMINATED: Final = 143
 
 
 @dataclass
 class Context:
-    """One command's surroundings."""
+    """One command's surroundings: what the flags say that all commands have, and the verb."""
 
     output: Output
     chdir: str | None = None
+    debug: bool = False
+    verb: str = ""

@@ -6,16 +6,21 @@ from collections.abc import Callable
 from typing import Any
 
 from reconciler.cli.progress import Progress
-from reconciler.cli.session import Session
+from reconciler.cli.session import Session, run_async
 from reconciler.core.model import Path
 from reconciler.engine.inventory import Entry
 
 __all__ = ["gather"]
 
 
-async def gather(session: Session, kind: str) -> tuple[list[Entry], Callable[[Path, Any], bool]]:
+def gather(session: Session, kind: str) -> tuple[list[Entry], Callable[[Path, Any], bool]]:
     """The inventory of *kind*, and what says whether a live value may be shown."""
     specs = session.specs()
-    with session.reading(), Progress(session.output) as progress:
-        async with session.stack(progress) as stack:
-            return await stack.inventory(kind, specs), stack.shown
+
+    async def work() -> tuple[list[Entry], Callable[[Path, Any], bool]]:
+        with Progress(session.output) as progress:
+            async with session.stack(progress) as stack:
+                return await stack.inventory(kind, specs), stack.shown
+
+    with session.reading():
+        return run_async(work())

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 else:
     _FloatType = click.ParamType  # generic for type checkers only
 
-__all__ = ["Duration", "common", "locking", "option", "planning", "running"]
+__all__ = ["Duration", "common", "everywhere", "locking", "option", "planning", "running"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,8 +28,6 @@ class Duration(_FloatType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """See `click.ParamType.convert`."""
-        if isinstance(value, int | float):
-            return float(value)
         parts = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", str(value).strip())
         if not parts or not any(parts.groups()):
             self.fail(f"{value!r} is no duration; write 30s, 5m or 1h", param, ctx)
@@ -39,7 +37,7 @@ class Duration(_FloatType):
 
 def option(*names: str, **settings: Any) -> Callable[[F], F]:
     """A click option with its variable."""
-    flag = next(name for name in names if name.startswith("--")).partition("/")[0]
+    flag = next(name for name in names if name.startswith("--"))
     variable = "RECONCILER_" + flag.removeprefix("--").replace("-", "_").upper()
     return click.option(*names, envvar=variable, show_envvar=False, **settings)
 
@@ -50,18 +48,57 @@ def _all(function: F, *options: Callable[[F], F]) -> F:
     return function
 
 
-def common(function: F) -> F:
-    """What every command takes. ``--json``, ``--color`` and ``--no-color`` are read before it starts."""
+# --- what every command has ---
+
+
+def _chdir(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.obj.chdir = value
+
+
+def _debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.obj.debug = True
+
+
+def _verbose(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.obj.output.verbose = True
+
+
+def _quiet(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.obj.output.quiet = True
+
+
+def _common(function: F, make: Callable[..., Callable[[F], F]]) -> F:
+    def flag(*names: str, **settings: Any) -> Callable[[F], F]:
+        return make(*names, expose_value=False, **settings)
+
     return _all(
         function,
-        option("-C", "--chdir", metavar="DIR", help="The stack's directory."),
-        option("--json", "as_json", is_flag=True, help="NDJSON events and a final summary."),
-        option("--color", type=click.Choice(["always", "auto", "never"]), help="When to use colours."),
-        option("--no-color", is_flag=True, help="No colours."),
-        option("-v", "--verbose", is_flag=True, help="Say more."),
-        option("-q", "--quiet", is_flag=True, help="Say less."),
-        option("--debug", is_flag=True, help="Show tracebacks."),
+        flag("-C", "--chdir", metavar="DIR", callback=_chdir, help="The stack's directory."),
+        # `Output.standard` reads these three by itself; here they are known, and their values checked.
+        flag("--json", is_flag=True, help="NDJSON events and a final summary."),
+        flag("--color", type=click.Choice(["always", "auto", "never"]), help="When to use colours."),
+        flag("--no-color", is_flag=True, help="No colours."),
+        flag("-v", "--verbose", is_flag=True, callback=_verbose, help="Say more."),
+        flag("-q", "--quiet", is_flag=True, callback=_quiet, help="Say less."),
+        flag("--debug", is_flag=True, callback=_debug, help="Show tracebacks."),
     )
+
+
+def everywhere(function: F) -> F:
+    """What may stand before the verb. The variables of these flags are read here."""
+    return _common(function, option)
+
+
+def common(function: F) -> F:
+    """The same flags behind the verb, where they win over those before it and over the variables."""
+    return _common(function, click.option)
+
+
+# --- what some have ---
 
 
 def locking(function: F) -> F:
@@ -71,8 +108,8 @@ def locking(function: F) -> F:
         option(
             "--lock-timeout",
             type=Duration(),
-            default=300.0,
-            show_default="5m",
+            default="5m",
+            show_default=True,
             help="How long to wait for the lock; 0s fails at once.",
         ),
         option("--parallelism", type=click.IntRange(1, 256), help="How much to do at once."),

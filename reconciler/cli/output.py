@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 from reconciler.errors import PlanRefused, PlanStale, ReconcilerError, SpecErrors
 from reconciler.render.text import COLOURED, PLAIN, Palette, complaint_lines, error_lines
 
-__all__ = ["Output"]
+__all__ = ["Output", "OutputLost", "json_text"]
+
+_TRUE: Final = ("1", "true", "t", "yes", "y", "on")
+
+
+class OutputLost(Exception):
+    """What we say does not arrive: nobody reads it any more, or the disk behind ``> file`` is full.
+
+    No OSError: click would take a broken pipe for its own to handle.
+    """
+
+    def __init__(self, cause: OSError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+@contextlib.contextmanager
+def _losing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputLost(error) from error
 
 
 def _unmasked(text: str) -> str:
@@ -25,7 +48,8 @@ class Output:
 
     With ``as_json`` every line on standard output is a JSON object, and the
     last one a summary, whatever happens. ``mask`` takes known secrets out of
-    every text.
+    every text. ``width`` is where text is broken, ``table_width`` where
+    tables are cut: in a pipe never, since what is cut there is lost.
     """
 
     out: TextIO
@@ -33,50 +57,100 @@ class Output:
     palette: Palette
     error_palette: Palette
     width: int
+    table_width: int = sys.maxsize
     as_json: bool = False
     quiet: bool = False
     verbose: bool = False
     mask: Callable[[str], str] = field(default=_unmasked)
+    is_summed_up: bool = False
 
     @classmethod
     def standard(cls, environment: Mapping[str, str], arguments: Sequence[str]) -> Output:
-        """The process's own streams, coloured as the user and the environment want it."""
-        wanted = _colour_flag(arguments) or environment.get("RECONCILER_COLOR", "auto")
+        """The process's own streams, coloured as the user and the environment want it.
+
+        Reads ``--json``, ``--color`` and ``--no-color`` by itself: a command
+        line that cannot be understood is complained of in the wanted form too.
+        """
+        words = list(arguments[: arguments.index("--")] if "--" in arguments else arguments)
+        out, err = _usable(sys.stdout), _usable(sys.stderr)
+        wanted = _colour(words, environment)
+        columns = environment.get("COLUMNS", "")
+        known = int(columns) if columns.isdecimal() and int(columns) > 0 else None
+        if known is None and out.isatty():
+            known = shutil.get_terminal_size((80, 24)).columns
         return cls(
-            sys.stdout,
-            sys.stderr,
-            _palette(sys.stdout, wanted, environment),
-            _palette(sys.stderr, wanted, environment),
-            _width(environment),
-            as_json="--json" in arguments or environment.get("RECONCILER_JSON", "") not in ("", "0"),
+            out,
+            err,
+            _palette(out, wanted, environment),
+            _palette(err, wanted, environment),
+            width=known if known is not None else 80,
+            table_width=known if known is not None else sys.maxsize,
+            as_json="--json" in words or _is_true(environment.get("RECONCILER_JSON")),
         )
+
+    # --- results ---
 
     def lines(self, lines: Iterable[str]) -> None:
         """Text results. In JSON mode there is no text."""
         if not self.as_json:
-            self._write(self.out, "".join(f"{line}\n" for line in lines))
+            self._write(self.mask("".join(f"{line}\n" for line in lines)))
 
-    def record(self, kind: str, **values: Any) -> None:
+    def record(self, kind: str, /, **values: Any) -> None:
         """One JSON line. In text mode there is none."""
         if self.as_json:
-            line = json.dumps({"type": kind, **values}, ensure_ascii=False, default=str)
-            self._write(self.out, line + "\n")
-            self.out.flush()
+            line = json.dumps({"type": kind, **masked(values, self.mask)}, ensure_ascii=False, default=str)
+            self._write(line + "\n")
+            self.flush()
+
+    def summary(self, exit_code: int, /, **values: Any) -> None:
+        """The last JSON line. Only the first one counts: what follows it adds nothing."""
+        if not self.is_summed_up:
+            self.is_summed_up = True
+            self.record("summary", exit_code=exit_code, **values)
 
     def document(self, text: str) -> None:
         """A whole document as it is: CSV, a schema, a graph."""
-        self._write(self.out, text)
+        self._write(self.mask(text))
 
-    def note(self, text: str) -> None:
-        """Something to know on the way."""
-        if self.as_json:
-            self.record("note", text=self.mask(text))
-        elif not self.quiet:
-            self._write(self.err, text + "\n")
+    def json_document(self, value: Any) -> None:
+        """A JSON document for people and tools, many lines of it."""
+        self._write(json_text(value, self.mask))
+
+    def flush(self) -> None:
+        """Have everything out. Raises `OutputLost` when it cannot be."""
+        with _losing():
+            self.out.flush()
             self.err.flush()
 
-    def _write(self, stream: TextIO, text: str) -> None:
-        stream.write(self.mask(text))
+    def _write(self, text: str) -> None:
+        with _losing():
+            self.out.write(text)
+
+    # --- on the way ---
+
+    def note(self, text: str, *, urgent: bool = False) -> None:
+        """Something to know on the way. Unless it is *urgent*, ``--quiet`` leaves it out."""
+        if self.as_json:
+            self.record("note", text=text)
+        elif urgent or not self.quiet:
+            self._say(text + "\n")
+
+    def warning(self, text: str) -> None:
+        """Something that must not be missed, whatever ``--quiet`` says."""
+        if self.as_json:
+            self.record("diagnostic", severity="warning", summary=text)
+        else:
+            self._say(f"{self.error_palette.warn}Warning:{self.error_palette.end} {text}\n")
+
+    def ask(self, question: str) -> None:
+        """A question; the answer is typed behind it."""
+        self._say(question)
+
+    def _say(self, text: str) -> None:
+        with _losing():
+            self.out.flush()
+            self.err.write(self.mask(text))
+            self.err.flush()
 
     # --- errors ---
 
@@ -95,15 +169,9 @@ class Output:
     def error(self, summary: str, hint: str = "", more: Sequence[str] = ()) -> None:
         """An error."""
         if self.as_json:
-            self.record("error", summary=self.mask(summary), hint=self.mask(hint), details=list(more))
+            self.record("error", summary=summary, hint=hint, details=list(more))
         else:
-            self.out.flush()
-            text = "\n".join(error_lines(summary, hint, more, self.error_palette))
-            self._write(self.err, text + "\n")
-
-    def usage_error(self, summary: str, hint: str) -> None:
-        """The command line cannot be understood."""
-        self.error(summary, hint)
+            self._say("\n".join(error_lines(summary, hint, more, self.error_palette)) + "\n")
 
     def _complaints(self, error: SpecErrors) -> None:
         if self.as_json:
@@ -120,21 +188,54 @@ class Output:
                     limit=one.limit,
                 )
             return
-        self.out.flush()
-        for one in error.complaints:
-            lines = complaint_lines(one, self.error_palette)
-            self._write(self.err, "".join(f"{line}\n" for line in lines) + "\n")
-        if len(error.complaints) > 1:
-            self._write(self.err, f"{error}.\n")
+        blocks = ["\n".join(complaint_lines(one, self.error_palette)) for one in error.complaints]
+        if len(blocks) > 1:
+            blocks.append(f"{error}.")
+        self._say("\n\n".join(blocks) + "\n")
 
 
-def _colour_flag(arguments: Sequence[str]) -> str:
-    if "--no-color" in arguments:
-        return "never"
-    for argument in arguments:
-        if argument.startswith("--color="):
-            return argument.partition("=")[2]
-    return ""
+def masked(value: Any, mask: Callable[[str], str]) -> Any:
+    """*value* with *mask* over every text in it: over the texts, not over their JSON, which stays JSON."""
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, Mapping):
+        return {key: masked(item, mask) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [masked(item, mask) for item in value]
+    return value
+
+
+def json_text(value: Any, mask: Callable[[str], str]) -> str:
+    """*value* as a JSON document with *mask* over every text in it."""
+    return json.dumps(masked(value, mask), ensure_ascii=False, indent=2) + "\n"
+
+
+def _usable(stream: TextIO | None) -> TextIO:
+    """*stream*, or a hole where the caller closed it. A character that it has no code for is spelled out."""
+    if stream is None:
+        return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - for as long as we live
+    if hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="backslashreplace")
+    return stream
+
+
+def _is_true(text: str | None) -> bool:
+    return text is not None and text.strip().lower() in _TRUE
+
+
+def _colour(words: Sequence[str], environment: Mapping[str, str]) -> str:
+    """What the last of the flags says, else the variables: always, auto or never."""
+    wanted = environment.get("RECONCILER_COLOR", "auto")
+    if _is_true(environment.get("RECONCILER_NO_COLOR")):
+        wanted = "never"
+    for place, word in enumerate(words):
+        if word == "--no-color":
+            wanted = "never"
+        elif word.startswith("--color="):
+            wanted = word.partition("=")[2]
+        elif word == "--color":
+            wanted = "".join(words[place + 1 : place + 2])
+    return wanted
 
 
 def _palette(stream: TextIO, wanted: str, environment: Mapping[str, str]) -> Palette:
@@ -147,9 +248,3 @@ def _palette(stream: TextIO, wanted: str, environment: Mapping[str, str]) -> Pal
     if environment.get("TERM") == "dumb" or not stream.isatty():
         return PLAIN
     return COLOURED
-
-
-def _width(environment: Mapping[str, str]) -> int:
-    """Columns to fill: the terminal's, or ``COLUMNS``; 80 where there is neither."""
-    text = environment.get("COLUMNS", "")
-    return int(text) if text.isdecimal() and int(text) > 0 else shutil.get_terminal_size((80, 24)).columns

@@ -7,8 +7,9 @@ from typing import Any
 
 from reconciler.cli.output import Output
 from reconciler.cli.progress import Progress
-from reconciler.cli.session import Session
+from reconciler.cli.session import Session, run_async
 from reconciler.core.model import ResourceAddress, SpecSet
+from reconciler.core.ports import Lock
 from reconciler.engine.planning import Planned, PlanOptions
 from reconciler.render.text import plan_lines
 
@@ -27,15 +28,25 @@ def plan_options(options: Mapping[str, Any], *, destroy: bool = False) -> PlanOp
     )
 
 
-async def make_plan(session: Session, specs: SpecSet, options: Mapping[str, Any]) -> Planned:
+def make_plan(session: Session, specs: SpecSet, options: Mapping[str, Any]) -> Planned:
     """A plan to look at. Takes the lock only when a dead run has to be settled first."""
-    with Progress(session.output) as progress:
-        async with session.stack(progress) as stack:
-            if session.backend.open_run() is not None:
-                with session.lock("plan") as lock:
-                    await stack.settle(lock)
-            with session.reading():
+
+    async def settle(lock: Lock) -> None:
+        with Progress(session.output) as progress:
+            async with session.stack(progress) as stack:
+                await stack.settle(lock)
+
+    async def plan() -> Planned:
+        with Progress(session.output) as progress:
+            async with session.stack(progress) as stack:
                 return await stack.plan(specs, plan_options(options))
+
+    # Locks are waited for outside of asyncio, where Ctrl-C ends the waiting at once.
+    if session.backend.open_run() is not None:
+        with session.lock("plan") as lock:
+            run_async(settle(lock))
+    with session.reading():
+        return run_async(plan())
 
 
 def show_plan(output: Output, view: Mapping[str, Any]) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable
 from typing import Any, assert_never
 
-from reconciler.cli.output import Output
+from reconciler.cli.output import Output, OutputLost
 from reconciler.core.events import (
     Event,
     Note,
@@ -27,13 +28,18 @@ _HEARTBEAT_SECONDS = 10.0
 
 
 class Progress:
-    """A reporter. Use it as a context manager, so that a bar is taken away whatever happens."""
+    """A reporter. Use it as a context manager, so that a bar is taken away whatever happens.
+
+    When nobody reads any more it falls silent: a run does not end in the
+    middle because of its audience. Whoever writes next is told.
+    """
 
     def __init__(self, output: Output, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._output = output
         self._clock = clock
         self._bar: Any = None
         self._task: Any = None
+        self._title = ""
         self._total = 0
         self._ended = 0
         self._failed = 0
@@ -44,65 +50,78 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop_bar()
+        with contextlib.suppress(OSError, OutputLost):
+            self._stop_bar()
 
     def __call__(self, event: Event) -> None:
         """Take one event."""
-        if self._output.as_json:
+        with contextlib.suppress(OSError, OutputLost):
+            self._take(event)
+
+    def say(self, text: str) -> None:
+        """Tell something that must be seen, bar or no bar, quiet or not."""
+        with contextlib.suppress(OSError, OutputLost):
+            self._note(text, urgent=True)
+
+    def _take(self, event: Event) -> None:
+        if self._output.as_json and not isinstance(event, Note):
             self._record(event)
-            return
         match event:
             case RunStarted():
-                self._total = event.steps
-                self._start_bar("Applying")
+                self._begin("Applying", event.steps)
             case RollbackStarted():
-                self._stop_bar()
-                self._output.note(f"Rolling back {event.steps} step{'' if event.steps == 1 else 's'} …")
-                self._total, self._ended = event.steps, 0
-                self._start_bar("Rolling back")
+                self._text(f"Rolling back {event.steps} step{'' if event.steps == 1 else 's'} …")
+                self._begin("Rolling back", event.steps)
             case StepStarted():
                 self._running[event.step, event.reverse] = f"{event.verb} {event.address}"
                 if self._output.verbose:
-                    self._say(f"{'undo ' if event.reverse else ''}{event.verb} {event.address} …")
+                    self._text(f"{'undo ' if event.reverse else ''}{event.verb} {event.address} …")
                 self._beat()
             case StepDone():
-                self._running.pop((event.step, event.reverse), None)
-                self._advance()
+                self._end(event)
                 if self._output.verbose:
                     undone = "undone: " if event.reverse else ""
-                    self._say(f"{undone}{event.verb} {event.address} ({event.seconds:.2f} s)")
+                    self._text(f"{undone}{event.verb} {event.address} ({event.seconds:.2f} s)")
             case StepFailed():
-                self._running.pop((event.step, event.reverse), None)
                 self._failed += 1
-                self._advance()
+                self._end(event)
                 red, end = self._output.error_palette.remove, self._output.error_palette.end
                 what = "could not undo" if event.reverse else "failed"
-                self._say(f"{red}{what}{end} {event.verb} {event.address}: {event.error}")
+                self._text(f"{red}{what}{end} {event.verb} {event.address}: {event.error}")
             case StepSkipped():
                 pass  # the ledger at the end names it
             case Note():
-                self._say(event.text)
+                self._note(event.text)
             case RunEnded():
                 self._stop_bar()
             case _:
                 assert_never(event)
 
     def _record(self, event: Event) -> None:
-        if isinstance(event, Note):
-            self._output.note(event.text)
-            return
         values = {
             name: str(value) if name in ("address", "verb") else value
-            for name, value in dataclasses.asdict(event).items()
+            for name, value in ((one.name, getattr(event, one.name)) for one in dataclasses.fields(event))
         }
-        if "address" in values:
-            values["address"] = str(getattr(event, "address", ""))
         self._output.record(_snake(type(event).__name__), **values)
+
+    def _begin(self, title: str, steps: int) -> None:
+        self._stop_bar()
+        self._title, self._total, self._ended, self._failed = title, steps, 0, 0
+        self._last = self._clock()
+        self._start_bar()
+
+    def _end(self, event: StepDone | StepFailed) -> None:
+        self._running.pop((event.step, event.reverse), None)
+        self._ended += 1
+        if self._bar is not None:
+            self._bar.update(self._task, advance=1)
+        self._beat()
 
     # --- the bar ---
 
-    def _start_bar(self, title: str) -> None:
-        if self._output.quiet or not self._total or not self._output.err.isatty():
+    def _start_bar(self) -> None:
+        output = self._output
+        if output.quiet or output.as_json or not self._total or not output.err.isatty():
             return
         # rich takes 50 ms to import: only where a bar is drawn.
         from rich.console import Console
@@ -116,7 +135,7 @@ class Progress:
             Progress as Bar,
         )
 
-        console = Console(file=self._output.err, no_color=not self._output.error_palette.bold)
+        console = Console(file=output.err, no_color=not output.error_palette.bold)
         self._bar = Bar(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
@@ -125,7 +144,7 @@ class Progress:
             console=console,
             transient=True,
         )
-        self._task = self._bar.add_task(title, total=self._total)
+        self._task = self._bar.add_task(self._title, total=self._total)
         self._bar.start()
 
     def _stop_bar(self) -> None:
@@ -133,35 +152,43 @@ class Progress:
             self._bar.stop()
             self._bar = None
 
-    def _advance(self) -> None:
-        self._ended += 1
-        if self._bar is not None:
-            self._bar.update(self._task, advance=1)
-        self._beat()
+    async def keep_alive(self, *, pause: float = 1.0) -> None:
+        """Say now and then that the run goes on, also while one call takes long. Cancel it to end it.
 
-    async def keep_alive(self) -> None:
-        """Say now and then that the run goes on, also while one call takes long. Cancel it to end it."""
+        Looks at the clock each *pause* seconds.
+        """
         while True:
-            await asyncio.sleep(1.0)
-            self._beat()
+            await asyncio.sleep(pause)
+            with contextlib.suppress(OSError, OutputLost):
+                self._beat()
 
     def _beat(self) -> None:
-        if self._bar is not None or self._output.quiet or self._output.as_json:
+        if self._bar is not None:
             return
         now = self._clock()
         if now - self._last < _HEARTBEAT_SECONDS:
             return
         self._last = now
-        longest = next(iter(self._running.values()), "")
-        waiting = f", waiting for {longest}" if longest else ""
+        done, waiting = self._ended - self._failed, next(iter(self._running.values()), "")
+        if self._output.as_json:
+            self._output.record(
+                "progress", done=done, failed=self._failed, steps=self._total, waiting_for=waiting
+            )
+            return
         failed = f", {self._failed} failed" if self._failed else ""
-        self._output.note(f"{self._ended} of {self._total} steps done{failed}{waiting}")
+        waited = f", waiting for {waiting}" if waiting else ""
+        self._output.note(f"{self._title}: {done} of {self._total} steps done{failed}{waited}")
 
-    def _say(self, text: str) -> None:
+    def _text(self, text: str) -> None:
+        """What an event comes to in words; in JSON the event itself says it."""
+        if not self._output.as_json:
+            self._note(text)
+
+    def _note(self, text: str, *, urgent: bool = False) -> None:
         if self._bar is not None:
             self._bar.console.print(self._output.mask(text), markup=False, highlight=False)
         else:
-            self._output.note(text)
+            self._output.note(text, urgent=urgent)
 
 
 def _snake(name: str) -> str:

@@ -89,13 +89,12 @@ class Session:
         cls,
         context: Context,
         *,
-        chdir: str | None,
         lock_timeout: float = 300.0,
         parallelism: int | None = None,
         **_: Any,
     ) -> Session:
         """The stack that the flags mean. Reads ``reconciler.toml`` and nothing else."""
-        directory = find_stack(chdir if chdir is not None else context.chdir)
+        directory = find_stack(context.chdir)
         config = load_config(directory, discover(), version=__version__)
         secrets = Secrets(config.directory, os.environ)
         context.output.mask = secrets.mask

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from reconciler.core.attributes import ID, REF, Attributes, canonical, digest
+from reconciler.core.attributes import ID, REF, SECRET, Attributes, canonical, digest, replace_markers
 from reconciler.core.model import (
     Action,
     Cause,
@@ -85,7 +85,7 @@ def decide(
             None,
         )
     if prior is None:
-        return _untracked(kind, desired, live, shown)
+        return _untracked(kind, desired, live, shown, moved_from)
     if (
         live.wire_digest
         and live.wire_digest == prior.wire_digest
@@ -118,8 +118,22 @@ def decide(
         source=desired.source,
         remote_id=live.id,
         moved_from=moved_from,
+        # The old value is nowhere any more: not on the platform, not behind the reference.
+        irreversible=kind.unreadable if any(field.path[0] in kind.write_only for field in fields) else "",
     )
-    return Decision(change, desired, prior, live)
+    decision = Decision(change, desired, prior, live)
+    if (
+        replacing
+        and desired.lifecycle.create_before_destroy
+        and kind.identity_of(desired.attributes) == live.identity
+    ):
+        return replace(
+            decision,
+            problem=f"{desired.address}: the new object cannot be made while the old one is there, "
+            f"since both have the same {', '.join(kind.identity)}",
+            hint="Remove create_before_destroy from its [lifecycle], or give the new object another name.",
+        )
+    return decision
 
 
 def needs_record(desired: Resource, prior: ResourceState) -> bool:
@@ -147,36 +161,27 @@ def compare(
     """
     wanted = desired.attributes.values_
     before = prior.attributes.values_ if prior is not None else {}
+    needed = frozenset(map(str, prior.depends_on)) if prior is not None else frozenset()
     seen = live.attributes.values_
     ignored = desired.lifecycle.ignore_changes
     changes: list[FieldChange] = []
     for key in {**wanted, **before}:
         if key in ignored:
             continue
+        forces_replace = key in kind.immutable
         if key in kind.write_only:
-            if key in changed_secrets:
-                changes.append(
-                    FieldChange((key,), None, None, sensitive=True, forces_replace=key in kind.immutable)
-                )
+            if key in changed_secrets or (prior is not None and not _same_but_values(wanted, before, key)):
+                changes.append(FieldChange((key,), None, None, sensitive=True, forces_replace=forces_replace))
             continue
-        default = kind.defaults.get(key)
-        to_be = wanted.get(key, default)
-        is_now = seen.get(key, default)
-        if to_be == is_now:
-            continue
-        was = before.get(key, default) if key in before else is_now
+        to_be = _value(kind, wanted, key)
+        is_now = _value(kind, seen, key)
+        was = _value(kind, before, key) if key in before else is_now
         for path, old, new in _leaves((key,), is_now, to_be):
-            changes.append(
-                FieldChange(
-                    path,
-                    old if shown(path, old) else None,
-                    new if shown(path, new) else None,
-                    _cause(path, old, new, was),
-                    sensitive=not (shown(path, old) and shown(path, new)),
-                    forces_replace=key in kind.immutable,
-                )
-            )
-    return tuple(sorted(changes, key=lambda change: [str(part) for part in change.path]))
+            cause = _cause(path[1:], is_now, to_be, was)
+            if cause is Cause.SPEC and _refers(new, needed):
+                cause = Cause.REFERENCE
+            changes.append(_field_change(path, old, new, cause, forces_replace, shown))
+    return tuple(sorted(changes, key=_place))
 
 
 def drifted(
@@ -195,25 +200,45 @@ def drifted(
         return ()
     changes: list[FieldChange] = []
     seen = live.attributes.values_
-    for key, was in prior.attributes.values_.items():
+    for key in prior.attributes.values_:
         if key in ignored or key in kind.write_only:
             continue
-        is_now = seen.get(key, kind.defaults.get(key))
-        if was == is_now:
-            continue
-        for path, old, new in _leaves((key,), was, is_now):
-            visible = shown(path, old) and shown(path, new)
-            changes.append(
-                FieldChange(
-                    path,
-                    old if visible else None,
-                    new if visible else None,
-                    Cause.DRIFT,
-                    sensitive=not visible,
-                    forces_replace=key in kind.immutable,
-                )
-            )
-    return tuple(sorted(changes, key=lambda change: [str(part) for part in change.path]))
+        was, is_now = _value(kind, prior.attributes.values_, key), _value(kind, seen, key)
+        changes += [
+            _field_change(path, old, new, Cause.DRIFT, key in kind.immutable, shown)
+            for path, old, new in _leaves((key,), was, is_now)
+        ]
+    return tuple(sorted(changes, key=_place))
+
+
+def _value(kind: ResourceKind, values: Mapping[str, Any], key: str) -> Any:
+    """What *values* say of an attribute; absence and None mean its default."""
+    value = values.get(key)
+    return kind.defaults.get(key) if value is None else value
+
+
+def _same_but_values(wanted: Mapping[str, Any], before: Mapping[str, Any], key: str) -> bool:
+    """Whether a write-only attribute is as it was sent last, but for the values behind its references."""
+    new, old = (replace_markers(values.get(key), SECRET, lambda _: SECRET) for values in (wanted, before))
+    return bool(new == old)
+
+
+def _field_change(
+    path: Path,
+    before: Any,
+    after: Any,
+    cause: Cause,
+    forces_replace: bool,
+    shown: Callable[[Path, Any], bool],
+) -> FieldChange:
+    if shown(path, before) and shown(path, after):
+        return FieldChange(path, before, after, cause, forces_replace=forces_replace)
+    return FieldChange(path, None, None, cause, sensitive=True, forces_replace=forces_replace)
+
+
+def _place(change: FieldChange) -> list[tuple[int, str]]:
+    """Where a change sorts: keys by name, elements of a list by number."""
+    return [(part, "") if isinstance(part, int) else (0, part) for part in change.path]
 
 
 def _unwanted(kind: ResourceKind, prior: ResourceState, live: Remote | None) -> Decision:
@@ -231,7 +256,11 @@ def _unwanted(kind: ResourceKind, prior: ResourceState, live: Remote | None) -> 
 
 
 def _untracked(
-    kind: ResourceKind, desired: Resource, live: Remote, shown: Callable[[Path, Any], bool]
+    kind: ResourceKind,
+    desired: Resource,
+    live: Remote,
+    shown: Callable[[Path, Any], bool],
+    moved_from: ResourceAddress | None,
 ) -> Decision:
     """Something of this identity is there, and we never applied it."""
     fields = compare(kind, desired, None, live, shown=shown)
@@ -244,6 +273,7 @@ def _untracked(
         fields,
         source=desired.source,
         remote_id=live.id,
+        moved_from=moved_from,
     )
     decision = Decision(change, desired, None, live)
     if live.foreign:
@@ -285,44 +315,54 @@ def _why(fields: tuple[FieldChange, ...], *, forced: bool) -> str:
         return "changed outside"
     if causes == {Cause.REFERENCE}:
         return "refers to an object that gets a new id"
+    if causes == {Cause.DRIFT, Cause.REFERENCE}:
+        return "changed outside, and refers to an object that gets a new id"
     if causes & {Cause.DRIFT, Cause.BOTH}:
         return "spec changed, and changed outside"
     return "spec changed"
 
 
-def _cause(path: Path, is_now: Any, to_be: Any, was_at_top: Any) -> Cause:
-    if _holds_reference(to_be):
-        return Cause.REFERENCE
-    was = was_at_top
-    for part in path[1:]:
-        if isinstance(was, Mapping):
-            was = was.get(part)
-        elif isinstance(was, list) and isinstance(part, int) and part < len(was):
-            was = was[part]
-        else:
-            was = None
+def _cause(path: Path, is_now: Any, to_be: Any, was: Any) -> Cause:
+    """Who made the value at *path* differ; *is_now*, *to_be* and *was* are the values above it."""
+    # From the top down: elements of a list may have moved, so equal wholes say more than equal places.
     if was == is_now:
         return Cause.SPEC
     if was == to_be:
         return Cause.DRIFT
-    return Cause.BOTH
+    if not path:
+        return Cause.BOTH
+    return _cause(path[1:], *(_inside(value, path[0]) for value in (is_now, to_be, was)))
 
 
-def _holds_reference(value: Any) -> bool:
-    return isinstance(value, Mapping) and len(value) == 1 and REF in value
+def _inside(value: Any, part: str | int) -> Any:
+    if isinstance(value, Mapping):
+        return value.get(part)
+    if isinstance(value, list) and isinstance(part, int) and part < len(value):
+        return value[part]
+    return None
 
 
-def _is_table(value: Any) -> bool:
-    return isinstance(value, Mapping) and not (len(value) == 1 and (REF in value or ID in value))
+def _refers(value: Any, needed: frozenset[str]) -> bool:
+    """Whether *value* is the id, not known yet, of one of the resources *needed* all along."""
+    return isinstance(value, Mapping) and len(value) == 1 and value.get(REF) in needed
+
+
+def _is_marker(value: Mapping[str, Any]) -> bool:
+    return len(value) == 1 and not value.keys().isdisjoint((REF, ID, SECRET))
 
 
 def _leaves(path: Path, before: Any, after: Any) -> Iterator[tuple[Path, Any, Any]]:
-    """The smallest differing places of two unequal values."""
-    if _is_table(before) and _is_table(after):
+    """The smallest differing places of two values."""
+    if before == after:
+        return
+    if (
+        isinstance(before, Mapping)
+        and isinstance(after, Mapping)
+        and not _is_marker(before)
+        and not _is_marker(after)
+    ):
         for key in {**before, **after}:
-            old, new = before.get(key), after.get(key)
-            if old != new:
-                yield from _leaves((*path, key), old, new)
+            yield from _leaves((*path, key), before.get(key), after.get(key))
     elif isinstance(before, list) and isinstance(after, list) and before and after:
         yield from _list_leaves(path, before, after)
     else:
@@ -337,14 +377,41 @@ def _list_leaves(path: Path, before: list[Any], after: list[Any]) -> Iterator[tu
     from deepdiff import DeepDiff  # 130 ms to import; most plans never need it
     from deepdiff.helper import notpresent
 
-    found = False
-    tree = DeepDiff(before, after, view="tree", threshold_to_diff_deeper=0)
+    tree = DeepDiff(
+        _closed(before),
+        _closed(after),
+        view="tree",
+        threshold_to_diff_deeper=0,
+        ignore_private_variables=False,
+    )
     for kind in sorted(tree):
         for level in tree[kind]:
-            found = True
             inner = tuple(level.path(output_format="list"))
-            old = None if level.t1 is notpresent else level.t1
-            new = None if level.t2 is notpresent else level.t2
-            yield (*path, *inner), old, new
-    if not found:  # differs in a way that DeepDiff holds equal, such as 1 and 1.0
-        yield path, before, after
+            old = None if level.t1 is notpresent else _opened(level.t1)
+            new = None if level.t2 is notpresent else _opened(level.t2)
+            if old != new:
+                yield (*path, *inner), old, new
+
+
+class _Closed(str):
+    """A marker as one word: DeepDiff would look for differences inside it."""
+
+    marker: Mapping[str, Any]
+
+
+def _closed(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        if not _is_marker(value):
+            return {key: _closed(item) for key, item in value.items()}
+        word = _Closed(canonical(value).decode())
+        word.marker = value
+        return word
+    return [_closed(item) for item in value] if isinstance(value, list) else value
+
+
+def _opened(value: Any) -> Any:
+    if isinstance(value, _Closed):
+        return value.marker
+    if isinstance(value, Mapping):
+        return {key: _opened(item) for key, item in value.items()}
+    return [_opened(item) for item in value] if isinstance(value, list) else value

@@ -8,13 +8,13 @@ only about those.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import msgspec
 
-from reconciler.core.attributes import ID, SECRET, Attributes, canonical, digest, marked, to_json
+from reconciler.core.attributes import ID, REF, Attributes, canonical, digest, marked, to_json
 from reconciler.core.diff import Decision, fingerprint
 from reconciler.core.model import (
     Action,
@@ -32,6 +32,9 @@ from reconciler.errors import PlanImpossible
 
 __all__ = ["layers", "order", "plan_digest", "shortest_cycle"]
 
+Key = tuple[ResourceAddress, int]
+"""A step among those of a plan: its address, and which of the steps of that address it is."""
+
 _RANK = {Phase.CONSTRUCTIVE: 0, Phase.REPLACING: 1, Phase.DESTRUCTIVE: 2}
 _LATER = {rank: phase for phase, rank in _RANK.items()}
 
@@ -43,10 +46,10 @@ class _Draft:
     step: Step
     turn: int
     rank: int
-    waits: set[tuple[ResourceAddress, int]]
+    waits: set[Key]
 
     @property
-    def key(self) -> tuple[ResourceAddress, int]:
+    def key(self) -> Key:
         return self.step.address, self.turn
 
 
@@ -66,26 +69,15 @@ def order(
     Raises `PlanImpossible` when the order would go round in a circle.
     """
     chosen = {decision.change.address: decision for decision in decisions}
-    drafts: dict[tuple[ResourceAddress, int], _Draft] = {}
+    drafts: dict[Key, _Draft] = {}
     for decision in chosen.values():
         for draft in _drafts(decision):
             drafts[draft.key] = draft
-    for turn, (address, old) in enumerate(deposed, start=_CLEAR + 1):
-        step = Step(
-            0,
-            Verb.DELETE,
-            address,
-            Reversal.RECREATE,
-            Phase.DESTRUCTIVE,
-            remote_id=old.id,
-            fingerprint=fingerprint(old),
-            deposes=True,
-        )
-        draft = _Draft(step, turn, 2, set())
-        drafts[draft.key] = draft
-    _detach_dependents(chosen, drafts)
-    _wait_for_dependencies(chosen, drafts)
+    left = {draft.key: old for draft, old in _remove_deposed(deposed, drafts)}
+    _wait_for_what_is_made(chosen, drafts)
+    _remove_in_reverse(chosen, left, drafts)
     _defer_to_replacements(drafts)
+    _detach_dependents(chosen, drafts)
     return _numbered(_sorted(drafts))
 
 
@@ -105,7 +97,7 @@ def _drafts(decision: Decision) -> list[_Draft]:
                 0,
                 Verb.UPDATE if writes else Verb.RECORD,
                 address,
-                Reversal.RESTORE if writes else Reversal.RECALL,
+                (Reversal.NONE if change.irreversible else Reversal.RESTORE) if writes else Reversal.RECALL,
                 attributes=_written(desired, prior) if writes else desired.attributes,
                 remote_id=live.id,
                 fingerprint=mark,
@@ -133,12 +125,11 @@ def _drafts(decision: Decision) -> list[_Draft]:
         case Action.REPLACE:
             assert desired is not None
             assert live is not None
-            secret_changed = any(field.sensitive for field in change.fields)
             remove = Step(
                 0,
                 Verb.DELETE,
                 address,
-                Reversal.NONE if secret_changed and _holds_secret(desired) else Reversal.RECREATE,
+                Reversal.NONE if change.irreversible else Reversal.RECREATE,
                 remote_id=live.id,
                 fingerprint=mark,
                 moved_from=change.moved_from,
@@ -170,10 +161,6 @@ def _making(desired: Resource) -> Step:
     )
 
 
-def _holds_secret(desired: Resource) -> bool:
-    return any(True for _ in marked(desired.attributes.values_, SECRET))
-
-
 def _written(desired: Resource, prior: ResourceState | None) -> Attributes:
     """What an update writes: the spec's fields, and None for those that the spec gave up."""
     ignored = desired.lifecycle.ignore_changes
@@ -182,94 +169,189 @@ def _written(desired: Resource, prior: ResourceState | None) -> Attributes:
         for key in prior.attributes:
             if key not in desired.attributes and key not in ignored:
                 values[key] = None
-    if len(values) == len(desired.attributes):
+    if values.keys() == desired.attributes.keys():
         return desired.attributes
     return Attributes(values)
 
 
-def _detach_dependents(
-    chosen: Mapping[ResourceAddress, Decision], drafts: dict[tuple[ResourceAddress, int], _Draft]
-) -> None:
-    """Let go of an object that is to be removed and made again, before it is removed.
-
-    A platform refuses to delete what something refers to, and the new object
-    cannot exist beside the old one when they share a name. So whoever refers
-    to it is first written without the reference, and with the new id later.
-    """
-    leaving = {
-        draft.step.remote_id: draft
-        for draft in drafts.values()
-        if draft.step.verb is Verb.DELETE and draft.turn == _REMOVE
-    }
-    if not leaving:
-        return
-    for address, decision in chosen.items():
-        if decision.live is None or decision.prior is None:
-            continue
-        seen = decision.live.attributes.values_
-        held = [(path, leaving[target]) for path, target in marked(seen, ID) if target in leaving]
-        if not held:
-            continue
-        removal = drafts.get((address, _REMOVE)) or drafts.get((address, _CLEAR))
-        if removal is not None:
-            removal.rank = min(removal.rank, 1)
-            for _, draft in held:
-                draft.waits.add(removal.key)
-            continue
-        update = drafts[address, _MAKE]
-        values = {
-            str(key): _without(seen[str(key)], [path[1:] for path, _ in held if path[0] == key])
-            for key in {path[0] for path, _ in held}
-        }
-        step = replace(
-            update.step,
-            verb=Verb.UPDATE,
-            reversal=Reversal.RESTORE,
-            attributes=Attributes(dict(sorted(values.items()))),
-            depends_on=decision.prior.depends_on,
-            protected=decision.prior.protected,
+def _remove_deposed(
+    deposed: Iterable[tuple[ResourceAddress, Remote]], drafts: dict[Key, _Draft]
+) -> Iterator[tuple[_Draft, Remote]]:
+    for turn, (address, old) in enumerate(deposed, start=_CLEAR + 1):
+        step = Step(
+            0,
+            Verb.DELETE,
+            address,
+            Reversal.RECREATE,
+            Phase.DESTRUCTIVE,
+            remote_id=old.id,
+            fingerprint=fingerprint(old),
+            deposes=True,
         )
-        detach = _Draft(step, _DETACH, 1, set())
-        drafts[detach.key] = detach
-        update.waits.add(detach.key)
-        update.rank = 1
-        update.step = replace(update.step, fingerprint="")
-        for _, draft in held:
-            draft.waits.add(detach.key)
+        draft = _Draft(step, turn, 2, set())
+        drafts[draft.key] = draft
+        # Only the record of its address remembers the old object, so the record goes after it.
+        record = drafts.get((address, _REMOVE)) or drafts.get((address, _CLEAR))
+        if record is not None and not record.step.deposes:
+            record.waits.add(draft.key)
+        yield draft, old
 
 
-def _without(value: Any, paths: Sequence[tuple[str | int, ...]]) -> Any:
-    """*value* without the elements that hold what stands at *paths*; None when nothing is left to hold it."""
-    gone = {path[0] for path in paths if path}
-    if isinstance(value, Mapping) and gone:
-        return {key: item for key, item in value.items() if key not in gone}
-    if isinstance(value, list) and gone:
-        return [item for number, item in enumerate(value) if number not in gone]
-    return None
-
-
-def _wait_for_dependencies(
-    chosen: Mapping[ResourceAddress, Decision], drafts: dict[tuple[ResourceAddress, int], _Draft]
-) -> None:
+def _wait_for_what_is_made(chosen: Mapping[ResourceAddress, Decision], drafts: Mapping[Key, _Draft]) -> None:
     for address, decision in chosen.items():
         if decision.desired is not None and (make := drafts.get((address, _MAKE))):
             for needed in decision.desired.depends_on:
                 if (needed, _MAKE) in drafts:
                     make.waits.add((needed, _MAKE))
-        if decision.prior is None:
+
+
+def _remove_in_reverse(
+    chosen: Mapping[ResourceAddress, Decision], left: Mapping[Key, Remote], drafts: Mapping[Key, _Draft]
+) -> None:
+    """What is taken away goes before what it needed, by memory and by what the platform shows.
+
+    And what has to go before an object can be replaced goes in the phase of
+    the replacement.
+    """
+    removals = _removals(drafts.values())
+
+    def held(address: ResourceAddress, live: Remote) -> Iterator[_Draft]:
+        for _, remote_id in marked(live.attributes.values_, ID):
+            if (going := removals.get((address.platform, remote_id))) is not None:
+                yield going
+
+    before: dict[Key, list[_Draft]] = {key: list(held(key[0], old)) for key, old in left.items()}
+    for address, decision in chosen.items():
+        mine = drafts.get((address, _REMOVE)) or drafts.get((address, _CLEAR))
+        if mine is None or mine.step.verb is not Verb.DELETE:
             continue
-        for needed in decision.prior.depends_on:
-            # What is taken away goes before what it needed.
-            for turn in (_REMOVE, _CLEAR):
-                going = drafts.get((needed, turn))
-                mine = drafts.get((address, _REMOVE)) or drafts.get((address, _CLEAR))
-                if going is not None and mine is not None and going is not mine and mine.rank <= going.rank:
-                    going.waits.add(mine.key)
+        needed = decision.prior.depends_on if decision.prior is not None else ()
+        known = [drafts.get((other, turn)) for other in needed for turn in (_REMOVE, _CLEAR)]
+        before[mine.key] = [going for going in known if going is not None and going.step.verb is Verb.DELETE]
+        if decision.live is not None:
+            before[mine.key] += held(address, decision.live)
+    # An old object that waits for its successor cannot go before what that waits for in its turn.
+    lasting = {key for key in before if key[1] == _CLEAR and drafts[key].step.deposes}
+    for key, several in before.items():
+        for going in several:
+            if key not in lasting and going.key != key:
+                going.waits.add(key)
+    _bring_forward(drafts)
+    for key in lasting:
+        for going in before[key]:
+            if going.key != key and going.rank == drafts[key].rank:
+                going.waits.add(key)
 
 
-def _defer_to_replacements(drafts: Mapping[tuple[ResourceAddress, int], _Draft]) -> None:
+def _removals(drafts: Iterable[_Draft]) -> dict[tuple[str, str], _Draft]:
+    """The steps that delete, by platform and id."""
+    return {
+        (draft.step.address.platform, draft.step.remote_id): draft
+        for draft in drafts
+        if draft.step.verb is Verb.DELETE
+    }
+
+
+def _bring_forward(drafts: Mapping[Key, _Draft]) -> None:
+    queue = deque(draft for draft in drafts.values() if draft.step.verb is Verb.DELETE and draft.rank < 2)
+    while queue:
+        draft = queue.popleft()
+        for first in (drafts[key] for key in draft.waits):
+            if first.rank > draft.rank:
+                first.rank = draft.rank
+                queue.append(first)
+
+
+def _detach_dependents(chosen: Mapping[ResourceAddress, Decision], drafts: dict[Key, _Draft]) -> None:
+    """Let go of an object that is to be removed and made again, before it is removed.
+
+    A platform refuses to delete what something refers to, and the new object
+    cannot exist beside the old one when they share a name. So whoever refers
+    to it is first written without the reference, and with the new id later.
+    A field that will not be written later is not written now: what is in it
+    would be lost. There it is for the platform to refuse.
+    """
+    leaving = _removals(draft for draft in drafts.values() if draft.rank < 2)
+    if not leaving:
+        return
+    # Old objects that stay until their successors are there come first: letting go makes those wait, and more
+    # with them. What is still written in an earlier phase after that lets go by itself.
+    for keeps_old in (True, False):
+        for address, decision in chosen.items():
+            make = drafts.get((address, _MAKE))
+            if make is None or make.step.deposes is not keeps_old or (address, _REMOVE) in drafts:
+                continue
+            if decision.live is not None and (keeps_old or make.rank):
+                _detach(decision, decision.live, make, leaving, drafts)
+        _defer_to_replacements(drafts)
+
+
+def _detach(
+    decision: Decision,
+    live: Remote,
+    make: _Draft,
+    leaving: Mapping[tuple[str, str], _Draft],
+    drafts: dict[Key, _Draft],
+) -> None:
+    address = decision.change.address
+    held: dict[str, list[_Draft]] = defaultdict(list)
+    for path, remote_id in marked(live.attributes.values_, ID):
+        going = leaving.get((address.platform, remote_id))
+        if going is not None and going.step.address != address:
+            held[str(path[0])].append(going)
+    written, prior = make.step.attributes, decision.prior
+    if make.step.verb is not Verb.CREATE and decision.desired is not None:
+        for key in sorted(held.keys() & set(decision.desired.lifecycle.ignore_changes)):
+            raise PlanImpossible(
+                f"{held[key][0].step.address} is to be replaced, and {address} refers to it in {key}, "
+                "which ignore_changes leaves as it is",
+                hint=f"Take {key} out of ignore_changes, so that the new id can be written.",
+            )
+    if make.step.verb is Verb.RECORD:
+        return
+    assert written is not None
+    ours = {*written, *(prior.attributes if prior is not None else ())}
+    ours -= {field.path[0] for field in decision.change.fields if field.forces_replace}
+    values = {key: _without_references(written.get(key)) for key in sorted(held) if key in ours}
+    if not values:
+        return
+    step = Step(
+        0,
+        Verb.UPDATE,
+        address,
+        Reversal.RESTORE,
+        attributes=Attributes(values),
+        remote_id=live.id,
+        fingerprint=fingerprint(live),
+        depends_on=prior.depends_on if prior is not None else (),
+        protected=prior.protected if prior is not None else make.step.protected,
+        moved_from=decision.change.moved_from,
+    )
+    detach = _Draft(step, _DETACH, 1, set())
+    drafts[detach.key] = detach
+    make.waits.add(detach.key)
+    make.step = replace(make.step, fingerprint="")
+    for key in values:
+        for going in held[key]:
+            going.waits.add(detach.key)
+
+
+def _without_references(value: Any) -> Any:
+    """*value* without the elements that refer to something not made yet; None for one that itself does."""
+
+    def refers(item: Any) -> bool:
+        return any(True for _ in marked(item, REF))
+
+    if not refers(value):
+        return value
+    if isinstance(value, Mapping) and REF not in value:
+        return {key: item for key, item in value.items() if not refers(item)}
+    return [item for item in value if not refers(item)] if isinstance(value, list) else None
+
+
+def _defer_to_replacements(drafts: Mapping[Key, _Draft]) -> None:
     """A step runs in no earlier phase than the steps it waits for."""
-    waiting: dict[tuple[ResourceAddress, int], list[_Draft]] = defaultdict(list)
+    waiting: dict[Key, list[_Draft]] = defaultdict(list)
     for draft in drafts.values():
         for key in draft.waits:
             waiting[key].append(draft)
@@ -282,8 +364,8 @@ def _defer_to_replacements(drafts: Mapping[tuple[ResourceAddress, int], _Draft])
                 queue.append(draft)
 
 
-def _sorted(drafts: Mapping[tuple[ResourceAddress, int], _Draft]) -> list[_Draft]:
-    def place(key: tuple[ResourceAddress, int]) -> tuple[int, str, str, str, int]:
+def _sorted(drafts: Mapping[Key, _Draft]) -> list[_Draft]:
+    def place(key: Key) -> tuple[int, str, str, str, int]:
         address, turn = key
         return drafts[key].rank, address.platform, address.kind, address.name, turn
 
@@ -297,10 +379,9 @@ def _sorted(drafts: Mapping[tuple[ResourceAddress, int], _Draft]) -> list[_Draft
     try:
         return [drafts[key] for key in networkx.lexicographical_topological_sort(graph, key=place)]
     except networkx.NetworkXUnfeasible:
-        names = sorted({str(key[0]) for ring in networkx.simple_cycles(graph, 6) for key in ring})
+        ring = shortest_cycle({draft.key: sorted(draft.waits) for draft in drafts.values()})
         raise PlanImpossible(
-            "these changes wait for one another: "
-            + ", ".join(names or sorted(map(str, {k[0] for k in drafts}))),
+            f"these changes wait for one another: {', '.join(sorted({str(address) for address, _ in ring}))}",
             hint="Apply them in two parts with --target.",
         ) from None
 
@@ -335,16 +416,20 @@ def plan_digest(plan: Plan) -> str:
     return digest(canonical(msgspec.json.decode(msgspec.json.encode(content, enc_hook=to_json))))
 
 
-def shortest_cycle(
-    edges: Mapping[ResourceAddress, Iterable[ResourceAddress]],
-) -> tuple[ResourceAddress, ...]:
-    """A shortest ring of dependencies, first address first; empty when there is none.
+T = TypeVar("T", bound=tuple[Any, ...])
+
+_EFFORT: Final = 2_000_000
+"""So many edges are followed for a shortest ring (about a second's work); then the best so far has to do."""
+
+
+def shortest_cycle(edges: Mapping[T, Iterable[T]]) -> tuple[T, ...]:
+    """A shortest ring of dependencies, smallest address first; empty when there is none.
 
     Linear when there is none: what can be sorted is put aside first, and only
     what is left is searched.
     """
-    waiting: dict[ResourceAddress, int] = {}
-    needed_by: dict[ResourceAddress, list[ResourceAddress]] = defaultdict(list)
+    waiting: dict[T, int] = {}
+    needed_by: dict[T, list[T]] = defaultdict(list)
     for address, needs in edges.items():
         count = 0
         for needed in needs:
@@ -366,9 +451,12 @@ def shortest_cycle(
 
     graph: Any = networkx.DiGraph()
     graph.add_edges_from(
-        (address, needed) for address in sorted(waiting) for needed in edges[address] if needed in waiting
+        (address, needed)
+        for address in sorted(waiting)
+        for needed in sorted(edges[address])
+        if needed in waiting
     )
-    best: tuple[ResourceAddress, ...] = ()
+    best: tuple[T, ...] = ()
     for component in networkx.strongly_connected_components(graph):
         ring = _shortest_in(graph, component)
         if ring and (not best or (len(ring), ring) < (len(best), best)):
@@ -376,35 +464,51 @@ def shortest_cycle(
     return best
 
 
-def _shortest_in(graph: Any, component: set[ResourceAddress]) -> tuple[ResourceAddress, ...]:
+def _shortest_in(graph: Any, component: set[T]) -> tuple[T, ...]:
     """A shortest ring in one strongly connected part, rotated to start at its smallest address.
 
-    A breadth-first search from each of at most 50 members: exact for any part
-    that a person would write, and never quadratic in a generated one.
+    Rings through each member are looked for, of length 1 first, then up to 2,
+    4, 8 …: exact for any part that a person would write, and never quadratic
+    in a generated one.
     """
-    best: tuple[ResourceAddress, ...] = ()
-    for start in sorted(component)[:50]:
-        if graph.has_edge(start, start):
-            return (start,)
-        before: dict[ResourceAddress, ResourceAddress] = {}
-        queue = deque([start])
-        while queue and start not in before:
-            here = queue.popleft()
+    members = sorted(component)
+    effort, longest = 0, 1
+    while True:
+        best: tuple[T, ...] = ()
+        for start in members:
+            ring, followed = _ring_through(start, graph, component, len(best) - 1 if best else longest)
+            effort += followed
+            best = ring or best
+            if effort > _EFFORT:
+                break
+        if best or longest >= len(component):
+            return best
+        longest = min(2 * longest, len(component)) if effort <= _EFFORT else len(component)
+
+
+def _ring_through(start: T, graph: Any, component: set[T], longest: int) -> tuple[tuple[T, ...], int]:
+    """A shortest ring through *start* that is no longer than *longest*, and how many edges were followed."""
+    before: dict[T, T] = {}
+    level, followed = [start], 0
+    for _ in range(longest):
+        reached = []
+        for here in level:
             for following in graph.successors(here):
+                followed += 1
                 if following in component and following not in before:
                     before[following] = here
-                    queue.append(following)
-        if start not in before:
-            continue
-        ring = [start]
-        while (previous := before[ring[-1]]) != start:
-            ring.append(previous)
-        ring.reverse()
-        first = ring.index(min(ring))
-        rotated = tuple(ring[first:] + ring[:first])
-        if not best or (len(rotated), rotated) < (len(best), best):
-            best = rotated
-    return best
+                    reached.append(following)
+        level = reached
+        if start in before or not level:
+            break
+    if start not in before:
+        return (), followed
+    ring = [start]
+    while (previous := before[ring[-1]]) != start:
+        ring.append(previous)
+    ring.reverse()
+    first = ring.index(min(ring))
+    return tuple(ring[first:] + ring[:first]), followed
 
 
 def layers(

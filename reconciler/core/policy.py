@@ -101,10 +101,12 @@ def thresholds(
             reasons.append(
                 f"{change.address} is in use by {', '.join(active[:3])}{more} (--allow-deletes permits it)"
             )
-    share = len(taken_away) / managed if managed else 0.0
+    # By address: what a broken replacement left behind is no managed resource besides its successor.
+    lost = len({change.address for change in taken_away})
+    share = lost / managed if managed else 0.0
     if share > policy.max_delete_fraction:
         reasons.append(
-            f"{len(taken_away)} of {managed} managed resources would be deleted or replaced, more than "
+            f"{lost} of {managed} managed resources would be deleted or replaced, more than "
             f"max_delete_fraction = {_number(policy.max_delete_fraction)} (--allow-deletes permits it)"
         )
     return tuple(reasons)

@@ -9,7 +9,8 @@ Imported only when something has to be checked that the cache does not know.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -32,9 +33,8 @@ M = TypeVar("M", bound=BaseModel)
 
 def refuse(message: str, hint: str = "") -> PydanticCustomError:
     """The error to raise in a validator: *message* says what is wrong, *hint* what to do."""
-    # Braces would be taken for placeholders.
-    text = message.replace("{", "{{").replace("}", "}}")
-    return PydanticCustomError("refused", text, {"hint": hint})
+    # Not as the template: what stands in braces there is taken for a placeholder.
+    return PydanticCustomError("refused", "{message}", {"message": message, "hint": hint})
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -48,8 +48,7 @@ def read(model: type[M], table: Mapping[str, Any]) -> tuple[M | None, tuple[Prob
     try:
         return model.model_validate(table), ()
     except ValidationError as error:
-        problems = (_problem(model, found) for found in error.errors(include_url=False))
-        return None, tuple(dict.fromkeys(problems))
+        return None, tuple(dict.fromkeys(_problems(model, table, error.errors(include_url=False))))
 
 
 _TYPES = {
@@ -59,16 +58,62 @@ _TYPES = {
     "float_type": "a number",
     "bool_type": "true or false",
     "list_type": "a list",
-    "tuple_type": "a list",
     "dict_type": "a table",
     "model_type": "a table",
     "model_attributes_type": "a table",
-    "frozen_set_type": "a list",
 }
+_OF_MANY = frozenset({"a list", "a table"})
 
 
-def _problem(model: type[BaseModel], found: Any) -> Problem:
-    path: Path = tuple(found["loc"])
+def _problems(model: type[BaseModel], table: Mapping[str, Any], errors: Sequence[Any]) -> Iterator[Problem]:
+    """What pydantic found, with one problem for a value that fits none of several types."""
+    found = [(*_path(table, error), error) for error in errors]
+    tried: dict[Path, list[Any]] = defaultdict(list)
+    for path, is_branch, error in found:
+        if is_branch and error["type"] in _TYPES:
+            tried[path].append(error)
+    for path, is_branch, error in found:
+        if not is_branch or error["type"] not in _TYPES:
+            yield _problem(model, path, error)
+        elif any(other[: len(path)] == path and len(other) > len(path) for other, _, _ in found):
+            continue  # it was meant for a type that says more about what is wrong inside
+        elif error is tried[path][0]:
+            yield _wrong_type(path, [_TYPES[one["type"]] for one in tried[path]], error["input"])
+
+
+def _path(table: Mapping[str, Any], error: Any) -> tuple[Path, bool]:
+    """Where *error* stands in *table*, and whether it is about one of several types that were allowed.
+
+    Pydantic puts the names of those types into the path, too.
+    """
+    path: list[str | int] = []
+    here: Any = table
+    for part in error["loc"]:
+        in_list = isinstance(here, list) and isinstance(part, int) and part < len(here)
+        if in_list or (isinstance(here, Mapping) and part in here):
+            here = here[part]
+            path.append(part)
+    is_branch = len(path) < len(error["loc"])
+    if error["type"] == "missing":
+        path.append(error["loc"][-1])
+    return tuple(path), is_branch
+
+
+def _wrong_type(path: Path, wanted: Sequence[str], value: Any) -> Problem:
+    allowed = list(dict.fromkeys(wanted))
+    # A value that should be a table of values may be a secret.
+    seen = _shown(value) if _OF_MANY.isdisjoint(allowed) else _kind_of(value)
+    return Problem(path, f"{_named(path)} must be {' or '.join(allowed)}, not {seen}")
+
+
+def _named(path: Path) -> str:
+    """What stands at *path*, for a sentence to begin with."""
+    if path and isinstance(path[-1], int):
+        return f"element {path[-1] + 1} of {_named(path[:-1])}"
+    return f"`{path[-1]}`" if path else "this"
+
+
+def _problem(model: type[BaseModel], path: Path, found: Any) -> Problem:
     kind: str = found["type"]
     context: Mapping[str, Any] = found.get("ctx") or {}
     name = str(path[-1]) if path else ""
@@ -76,22 +121,22 @@ def _problem(model: type[BaseModel], found: Any) -> Problem:
         case "missing":
             return Problem(path, f"`{name}` is missing", f"Add `{name} = …`.")
         case "extra_forbidden":
-            known = _keys_at(model, path[:-1])
+            known = _keys_at(model, found["loc"][:-1])
             meant = nearest(name, known)
             if meant:
                 return Problem(path, f"unknown key `{name}`", f"Did you mean `{meant}`?")
             return Problem(path, f"unknown key `{name}`", f"Known here: {', '.join(sorted(known))}.")
         case "refused":
-            return Problem(path, found["msg"], context.get("hint", ""))
+            return Problem(path, context["message"], context["hint"])
         case "literal_error" | "enum":
-            allowed = _allowed(model, path)
+            allowed = _allowed(model, found["loc"])
             meant = nearest(str(found["input"]), allowed)
             hint = f"Did you mean {meant!r}? " if meant else ""
             return Problem(
                 path, f"{_shown(found['input'])} is not allowed here", f"{hint}Allowed: {', '.join(allowed)}."
             )
         case _ if kind in _TYPES:
-            return Problem(path, f"`{name}` must be {_TYPES[kind]}, not {_shown(found['input'])}")
+            return _wrong_type(path, [_TYPES[kind]], found["input"])
         case "greater_than_equal" | "greater_than" | "less_than_equal" | "less_than":
             words = {
                 "greater_than_equal": ("at least", "ge"),
@@ -100,11 +145,18 @@ def _problem(model: type[BaseModel], found: Any) -> Problem:
                 "less_than": ("less than", "lt"),
             }
             word, key = words[kind]
-            return Problem(path, f"`{name}` must be {word} {context[key]}, not {_shown(found['input'])}")
-        case "string_too_short" | "too_short":
-            return Problem(path, f"`{name}` must not be empty")
-        case "string_too_long":
-            return Problem(path, f"`{name}` must have at most {context['max_length']} characters")
+            seen = _shown(found["input"])
+            return Problem(path, f"{_named(path)} must be {word} {context[key]}, not {seen}")
+        case "string_too_short" | "too_short" if context["min_length"] == 1:
+            return Problem(path, f"{_named(path)} must not be empty")
+        case "string_too_short" | "string_too_long" | "too_short" | "too_long":
+            things = "characters" if kind.startswith("string") else "elements"
+            limit = (
+                f"at least {context['min_length']}"
+                if kind.endswith("short")
+                else f"at most {context['max_length']}"
+            )
+            return Problem(path, f"{_named(path)} must have {limit} {things}")
         case "string_pattern_mismatch":
             return Problem(
                 path,
@@ -112,19 +164,30 @@ def _problem(model: type[BaseModel], found: Any) -> Problem:
                 f"It must match {context['pattern']}",
             )
         case _:
-            return Problem(path, f"`{name}`: {found['msg'][0].lower()}{found['msg'][1:]}")
+            return Problem(path, f"{_named(path)}: {found['msg'][:1].lower()}{found['msg'][1:]}")
 
 
 def _shown(value: Any) -> str:
     """A value of a spec as a message may show it: short, and on one line."""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, str | int | float):
+        text = repr(value)
+        return text if len(text) <= 60 else text[:56] + "…'"
+    return _kind_of(value)
+
+
+def _kind_of(value: Any) -> str:
+    """What a value of a TOML file is, without saying it."""
     if isinstance(value, Mapping):
         return "a table"
     if isinstance(value, list | tuple):
         return "a list"
-    text = repr(value)
-    return text if len(text) <= 60 else text[:56] + "…'"
+    if isinstance(value, str):
+        return "text"
+    if isinstance(value, bool):
+        return "true or false"
+    return "a number" if isinstance(value, int | float) else "a date or time"
 
 
 def _models_in(annotation: Any) -> Iterable[type[BaseModel]]:

@@ -51,7 +51,8 @@ async def walk(
     No number of a higher *rank* starts before every number of a lower one has
     ended. *work* says whether it succeeded; what waits for a failure never
     starts. When *go_on* turns false nothing more starts, and what runs is
-    waited for. Returns the numbers that never started. *work* must not raise.
+    waited for. Returns the numbers that never started. *work* must not raise;
+    should it, or should this be cancelled, what runs is cancelled and ended.
     """
     left = {number: len(needed) for number, needed in waits.items()}
     dependents: dict[int, list[int]] = defaultdict(list)
@@ -62,27 +63,33 @@ async def walk(
     for number in sorted(waits):
         by_rank[rank[number]].append(number)
     started: set[int] = set()
-    for level in sorted(by_rank):
-        ready = deque(number for number in by_rank[level] if not left[number])
-        running: dict[asyncio.Task[bool], int] = {}
-        while ready or running:
-            while ready and len(running) < parallelism and go_on():
-                number = ready.popleft()
-                started.add(number)
-                running[asyncio.ensure_future(_checked(work, number))] = number
-            if not running:
+    running: dict[asyncio.Task[bool], int] = {}
+    try:
+        for level in sorted(by_rank):
+            ready = deque(number for number in by_rank[level] if not left[number])
+            while ready or running:
+                while ready and len(running) < parallelism and go_on():
+                    number = ready.popleft()
+                    started.add(number)
+                    running[asyncio.ensure_future(_checked(work, number))] = number
+                if not running:
+                    break
+                ended, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                # In the order of their numbers: the same run again starts the same steps in the same order.
+                for task in sorted(ended, key=running.__getitem__):
+                    number = running.pop(task)
+                    if not task.result():
+                        continue
+                    for dependent in dependents[number]:
+                        left[dependent] -= 1
+                        if not left[dependent] and rank[dependent] == level:
+                            ready.append(dependent)
+            if not go_on():
                 break
-            ended, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            for task in ended:
-                number = running.pop(task)
-                if not task.result():
-                    continue
-                for dependent in dependents[number]:
-                    left[dependent] -= 1
-                    if not left[dependent] and rank[dependent] == level:
-                        ready.append(dependent)
-        if not go_on():
-            break
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
     return frozenset(waits) - started
 
 

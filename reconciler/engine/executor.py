@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+import traceback
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Set
+from pathlib import PurePath
 from typing import Any, TypeVar
 
 from reconciler.core.attributes import ID, SECRET, Attributes, marked, replace_markers
@@ -26,8 +28,8 @@ from reconciler.core.events import (
     StepSkipped,
     StepStarted,
 )
-from reconciler.core.model import Phase, Plan, Remote, ResourceState, Reversal, Step, Verb
-from reconciler.core.ports import Journal, Provider, Reporter, ResourceKind
+from reconciler.core.model import Phase, Plan, Remote, Reversal, Step, Verb
+from reconciler.core.ports import Journal, Provider, Reader, Reporter, ResourceKind
 from reconciler.core.report import Outcome
 from reconciler.engine.concurrency import walk
 from reconciler.engine.secrets import Secrets, describe, keyed_hash
@@ -54,7 +56,7 @@ from reconciler.state.records import (
 )
 from reconciler.state.replay import Replay
 
-__all__ = ["Executor", "differing", "look"]
+__all__ = ["Executor", "differing", "look", "remedy"]
 
 T = TypeVar("T")
 
@@ -65,11 +67,14 @@ _ATTEMPTS = 3
 def differing(kind: ResourceKind, wanted: Attributes, live: Remote) -> tuple[str, ...]:
     """The managed attributes in which *live* is not as *wanted*, as far as it can be seen."""
     seen = live.attributes.values_
+
+    def meant(key: str, value: Any) -> Any:
+        return kind.defaults.get(key) if value is None else value
+
     return tuple(
         key
         for key, value in wanted.values_.items()
-        if key not in kind.write_only
-        and seen.get(key, kind.defaults.get(key)) != (kind.defaults.get(key) if value is None else value)
+        if key not in kind.write_only and meant(key, seen.get(key)) != meant(key, value)
     )
 
 
@@ -90,13 +95,28 @@ async def look(
         pause = min(pause * 2, 2.0)
 
 
+def remedy(reader: Reader, run: str, step: Step, remote_id: str) -> str:
+    """What a person can do to take *step* of *run* back; *remote_id* is the object that it left."""
+    kind = step.address.kind
+    match step.reversal:
+        case Reversal.DELETE:
+            return reader.call(Verb.DELETE, kind, remote_id)
+        case Reversal.RESTORE:
+            call = reader.call(Verb.UPDATE, kind, remote_id)
+            return f"{call} with the values that `reconciler show {run}` lists"
+        case Reversal.RECREATE | Reversal.NONE:
+            return f"{reader.call(Verb.CREATE, kind, '')} with what `reconciler show {run}` lists"
+        case Reversal.RECALL:
+            return "nothing: only the state differs"
+
+
 class _Halfway(Exception):
     """A write happened, and what it left is not what was asked for."""
 
-    def __init__(self, error: ReconcilerError, done: Done) -> None:
+    def __init__(self, error: ReconcilerError, record: Done | Undone) -> None:
         super().__init__(str(error))
         self.error = error
-        self.done = done
+        self.record = record
 
 
 class Executor:
@@ -133,9 +153,10 @@ class Executor:
         self._stop = stop
         self._before = dict(replay.resources)
         self._own: dict[str, str] = {}
+        # Pre-images as the platform showed them, where the journal got them with secrets hidden.
+        self._originals: dict[int, Attributes] = {}
         self.outcome = Outcome()
         self.journal_error: StateError | None = None
-        self.unexpected: Exception | None = None
 
     # --- forward ---
 
@@ -176,43 +197,39 @@ class Executor:
         try:
             done = await self._carry_out(step)
         except _Halfway as halfway:
-            self._note(halfway.done)
+            # In effect, and known: so it can be taken back, and is not orphaned where it is not.
+            self._note(halfway.record)
             self._fail(step, halfway.error)
             return False
-        except StateError as error:
-            # The journal, not the platform: what is known stays known, what is not is settled later.
-            self.journal_error = error
-            self.outcome.errors[number] = str(error)
-            (self.outcome.uncertain if number in self._replay.intents else self.outcome.failed).add(number)
-            self._report(StepFailed(number, step.address, step.verb, str(error), error.hint, uncertain=True))
-            return False
-        except OutcomeUnknown as error:
-            self.outcome.uncertain.add(number)
-            self.outcome.errors[number] = str(error)
-            self._report(StepFailed(number, step.address, step.verb, str(error), error.hint, uncertain=True))
-            return False
-        except ReconcilerError as error:
-            self._write(Failed(number, self._secrets.mask(str(error))))
-            self._fail(step, error)
-            return False
         except Exception as error:
-            # A mistake of ours, or of a provider. The step's intent stays open and is settled by asking.
-            self.unexpected = error
-            self.outcome.uncertain.add(number)
-            text = self._secrets.mask(f"internal error: {type(error).__name__}: {error}")
-            self.outcome.errors[number] = text
-            self._report(StepFailed(number, step.address, step.verb, text, uncertain=True))
+            self._fail(step, error)
             return False
         self._note(done)
         self.outcome.done.add(number)
         self._report(StepDone(number, step.address, step.verb, done.remote_id, time.monotonic() - began))
         return True
 
-    def _fail(self, step: Step, error: ReconcilerError) -> None:
-        text = self._secrets.mask(str(error))
-        self.outcome.failed.add(step.number)
-        self.outcome.errors[step.number] = text
-        self._report(StepFailed(step.number, step.address, step.verb, text, error.hint))
+    def _fail(self, step: Step, error: Exception) -> None:
+        number = step.number
+        uncertain = number in self._replay.intents and _is_unsettled(error)
+        text = self._told(error)
+        if isinstance(error, StateError):
+            self.journal_error = error
+        elif not uncertain:
+            self._note(Failed(number, text))
+        # Else the intent stays open in the journal, and is settled by asking.
+        (self.outcome.uncertain if uncertain else self.outcome.failed).add(number)
+        self.outcome.errors[number] = text
+        hint = self._secrets.mask(error.hint) if isinstance(error, ReconcilerError) else ""
+        self._report(StepFailed(number, step.address, step.verb, text, hint, uncertain=uncertain))
+
+    def _told(self, error: Exception) -> str:
+        """*error* for people: without secrets, and with its place where it is a mistake of ours."""
+        if isinstance(error, ReconcilerError):
+            return self._secrets.mask(str(error))
+        frames = traceback.extract_tb(error.__traceback__)
+        place = f" ({PurePath(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+        return self._secrets.mask(f"internal error: {type(error).__name__}: {error}{place}")
 
     def _note(self, record: Record) -> None:
         """Write down what happened, and know it. Lost with a crash, it is asked of the platform again."""
@@ -228,9 +245,10 @@ class Executor:
     async def _intend(self, step: Step, before: Remote | None) -> None:
         image = None
         if before is not None:
-            image = PreImage(
-                before.id, Attributes(self._secrets.conceal(before.attributes.values_)), before.version
-            )
+            concealed = self._secrets.conceal(before.attributes.values_)
+            if concealed != before.attributes.values_:
+                self._originals[step.number] = before.attributes
+            image = PreImage(before.id, Attributes(concealed), before.version)
         record = Intended(step.number, self._key(step), image, self._hashes(step.attributes))
         await self._journal.append(record)
         self._replay.add(record)
@@ -270,36 +288,32 @@ class Executor:
         """Create the object, once. Returns its id."""
         provider, kind = self._provider(step), self._kind(step)
         unsure = False
-        for _ in range(_ATTEMPTS):
+        for _ in self._attempts():
             try:
                 return await provider.create(step.address, sent, key=key)
             except OutcomeUnknown:
                 unsure = True
-                found = await self._asked(provider.find(kind.name, sent))
             except AlreadyExists:
                 if not unsure:
                     raise
-                # Our own first attempt, most likely, not listed yet.
-                found = await look(
-                    lambda: self._asked(provider.find(kind.name, sent)),
-                    lambda seen: seen is not None,
-                    patience=provider.patience,
-                )
+                # Our own first attempt, most likely.
+            # Not seen at once is not proof: a platform may list an object a while after it was made.
+            found = await look(
+                lambda: self._asked(provider.find(kind.name, sent)),
+                lambda seen: seen is not None,
+                patience=provider.patience,
+            )
             if found is None:
                 continue
             if different := differing(kind, sent, found):
-                raise ObjectMoved(
+                raise OutcomeUnknown(
                     f"{step.address}: the answer to its creation was lost, and the object of this name "
                     f"(id {found.id}) differs in {', '.join(different)}",
                     platform=step.address.platform,
                     hint="Somebody else may have made it. Look at it, then adopt or rename.",
                 )
             return found.id
-        raise OutcomeUnknown(
-            f"{step.address}: no answer to its creation, {_ATTEMPTS} times",
-            platform=step.address.platform,
-            hint="The next `reconciler plan` asks the platform what came of it.",
-        )
+        raise self._unanswered(step, "creation")
 
     async def _update(self, step: Step) -> Done:
         provider, kind = self._provider(step), self._kind(step)
@@ -321,31 +335,43 @@ class Executor:
         except ProviderError as error:
             raise _Halfway(error, done) from error
         self._own[current.id] = fingerprint(live)
-        return Done(step.number, current.id, live.wire_digest)
+        return Done(step.number, current.id, self._wire_digest(step, live))
+
+    def _wire_digest(self, step: Step, live: Remote) -> str:
+        """The digest to know *live* by; empty when the state will say something else of it.
+
+        A field that the step leaves alone stays in the state as it was
+        applied, and somebody may have changed it outside: a digest of that
+        would hide the difference for good.
+        """
+        known = self._replay.resources
+        record = known.get(step.moved_from if step.moved_from in known else step.address)
+        if record is None or step.attributes is None:
+            return live.wire_digest
+        left = {key: one for key, one in record.attributes.items() if key not in step.attributes}
+        return "" if left and differing(self._kind(step), Attributes(left), live) else live.wire_digest
 
     async def _wrote(self, step: Step, sent: Attributes, current: Remote) -> None:
         """Write over *current*; again only when a read shows that it did not happen."""
         provider, kind = self._provider(step), self._kind(step)
-        for _ in range(_ATTEMPTS):
+        for _ in self._attempts():
             try:
                 await provider.update(step.address, current.id, sent, previous=current)
                 return
             except OutcomeUnknown:
                 found = await self._asked(provider.read(kind.name, current.id))
+            if found is not None and fingerprint(found) == fingerprint(current):
+                # It did not happen, or shows in nothing (a secret): writing it again does no harm.
+                continue
             if found is not None and not differing(kind, sent, found):
                 return
-            if found is None or found.attributes != current.attributes:
-                raise ObjectMoved(
-                    f"{step.address}: the answer to its update was lost, and the object is neither as it was "
-                    "nor as it should be",
-                    platform=step.address.platform,
-                    hint="Somebody else may be changing it. Look at it, then make the plan again.",
-                )
-        raise OutcomeUnknown(
-            f"{step.address}: no answer to its update, {_ATTEMPTS} times",
-            platform=step.address.platform,
-            hint="The next `reconciler plan` asks the platform what came of it.",
-        )
+            raise OutcomeUnknown(
+                f"{step.address}: the answer to its update was lost, and the object is neither as it was "
+                "nor as it should be",
+                platform=step.address.platform,
+                hint="Somebody else may be changing it. Look at it, then make the plan again.",
+            )
+        raise self._unanswered(step, "update")
 
     async def _delete(self, step: Step) -> Done:
         provider, kind = self._provider(step), self._kind(step)
@@ -358,7 +384,7 @@ class Executor:
 
     async def _removed(self, step: Step, remote_id: str) -> None:
         provider, kind = self._provider(step), self._kind(step)
-        for _ in range(_ATTEMPTS):
+        for _ in self._attempts():
             try:
                 await provider.delete(step.address, remote_id)
             except OutcomeUnknown:
@@ -376,10 +402,20 @@ class Executor:
                 f"{step.address}: the platform accepted the deletion, and the object is still there",
                 platform=step.address.platform,
             )
-        raise OutcomeUnknown(
-            f"{step.address}: no answer to its deletion, {_ATTEMPTS} times",
+        raise self._unanswered(step, "deletion")
+
+    def _attempts(self) -> Iterator[int]:
+        """The tries of one write. None is left when the journal is lost: others may hold the lock by now."""
+        for number in range(_ATTEMPTS):
+            if self.journal_error is not None:
+                return
+            yield number
+
+    def _unanswered(self, step: Step, what: str) -> OutcomeUnknown:
+        return OutcomeUnknown(
+            f"{step.address}: no answer to its {what}, and nothing shows what came of it",
             platform=step.address.platform,
-            hint="The next `reconciler plan` asks the platform what came of it.",
+            hint="The next `reconciler plan` asks the platform again.",
         )
 
     async def _current(self, provider: Provider, kind: ResourceKind, step: Step) -> Remote | None:
@@ -388,20 +424,21 @@ class Executor:
         if current is None:
             return None
         planned = self._own.get(step.remote_id) or step.fingerprint
+        if planned and fingerprint(current) == planned:
+            return current
         record = self._before.get(step.moved_from or step.address)
-        if planned:
-            moved = fingerprint(current) != planned
-        else:  # planned without asking the platform: it has to be what we remember
-            moved = record is not None and bool(differing(kind, record.attributes, current))
-        if moved:
-            what = differing(kind, record.attributes, current) if record is not None else ()
-            raise ObjectMoved(
-                f"{step.address} was changed on the platform since the plan was made"
-                + (f" ({', '.join(what)})" if what else ""),
-                platform=step.address.platform,
-                hint="Nothing was written to it. Make the plan again and look at the difference.",
-            )
-        return current
+        what: tuple[str, ...] = ()
+        if record is not None and record.remote_id == current.id:
+            what = differing(kind, record.attributes, current)
+        # Planned without asking the platform: what is written over has to be what we remember.
+        if not planned and not any(step.attributes is None or key in step.attributes for key in what):
+            return current
+        raise ObjectMoved(
+            f"{step.address} was changed on the platform since the plan was made"
+            + (f" ({', '.join(what)})" if what else ""),
+            platform=step.address.platform,
+            hint="Nothing was written to it. Make the plan again and look at the difference.",
+        )
 
     async def _read_back(
         self, provider: Provider, kind: ResourceKind, step: Step, remote_id: str, wanted: Attributes
@@ -430,7 +467,7 @@ class Executor:
         """The answer to a question about an unsettled write; no answer leaves it unsettled."""
         try:
             return await question
-        except OutcomeUnknown:
+        except (OutcomeUnknown, WriteNotApplied):
             raise
         except ProviderError as error:
             raise OutcomeUnknown(
@@ -465,12 +502,15 @@ class Executor:
             return
         self._write(RollbackBegun("interrupted" if self._stop() else "a step failed"))
         self._report(RollbackStarted(len(taken)))
+        for number in sorted(taken & self._needed_by(self.outcome.uncertain), reverse=True):
+            taken.remove(number)
+            self._keep(number, "it is not known whether something that depends on it happened")
         after: dict[int, set[int]] = {number: set() for number in taken}
         for number in taken:
             for needed in self._plan.steps[number].waits:
                 if needed in taken:
                     after[needed].add(number)
-        await walk(
+        never = await walk(
             # Newest first among those that may go: the walk takes small numbers first.
             {-number: {-other for other in others} for number, others in after.items()},
             {-number: -_RANK[self._plan.steps[number].phase] for number in taken},
@@ -478,9 +518,20 @@ class Executor:
             parallelism=self._parallelism,
             go_on=lambda: self.journal_error is None,
         )
-        for number in taken - self.outcome.rolled_back - self.outcome.not_rolled_back:
-            step = self._plan.steps[number]
-            self._not_undone(step, "something that depends on it could not be rolled back")
+        why = str(self.journal_error or "something that depends on it could not be rolled back")
+        for negative in sorted(never):
+            self._keep(-negative, why)
+
+    def _needed_by(self, numbers: set[int]) -> set[int]:
+        """The steps that those of *numbers* waited for, and what these waited for."""
+        found: set[int] = set()
+        queue = list(numbers)
+        while queue:
+            for needed in self._plan.steps[queue.pop()].waits:
+                if needed not in found:
+                    found.add(needed)
+                    queue.append(needed)
+        return found
 
     async def _backward(self, negative: int) -> bool:
         step = self._plan.steps[-negative]
@@ -488,16 +539,17 @@ class Executor:
         began = time.monotonic()
         try:
             undone = await self._undo(step)
-        except StateError as error:
-            self.journal_error = error
-            self._not_undone(step, str(error))
-            return False
-        except OutcomeUnknown as error:
-            # Left open in the journal: the next command asks the platform.
-            self._not_undone(step, str(error), settled=False)
-            return False
-        except ReconcilerError as error:
-            self._not_undone(step, str(error))
+        except _Halfway as halfway:
+            # Made again, and known, but not as it was: what needs it may follow.
+            self._note(halfway.record)
+            self._keep(step.number, self._told(halfway.error))
+            return True
+        except Exception as error:
+            if isinstance(error, StateError):
+                self.journal_error = error
+            # An inverse step without an outcome stays open in the journal, and is settled by asking.
+            uncertain = step.number in self._replay.undoing and _is_unsettled(error)
+            self._keep(step.number, self._told(error), uncertain=uncertain)
             return False
         self._note(undone)
         self.outcome.rolled_back.add(step.number)
@@ -509,35 +561,19 @@ class Executor:
         )
         return True
 
-    def _not_undone(self, step: Step, why: str, *, settled: bool = True) -> None:
-        number = step.number
-        why = self._secrets.mask(why)
-        remedy = self._remedy(step)
+    def _keep(self, number: int, why: str, *, uncertain: bool = False) -> None:
+        """Say that a step is not rolled back, why, and what a person can do."""
+        step = self._plan.steps[number]
+        left = self._replay.done[number].remote_id or step.remote_id
+        help_ = remedy(self._provider(step), self._run, step, self._replay.new_ids.get(left, left))
         self.outcome.not_rolled_back.add(number)
         self.outcome.errors[number] = why
-        self.outcome.remedies[number] = remedy
-        if settled:
-            self._write(UndoFailed(number, why, remedy))
+        self.outcome.remedies[number] = help_
+        if not uncertain:
+            self._note(UndoFailed(number, why, help_))
         self._report(
-            StepFailed(number, step.address, step.verb, why, remedy, uncertain=not settled, reverse=True)
+            StepFailed(number, step.address, step.verb, why, help_, uncertain=uncertain, reverse=True)
         )
-
-    def _remedy(self, step: Step) -> str:
-        provider = self._provider(step)
-        remote_id = self._replay.done[step.number].remote_id or step.remote_id
-        match step.reversal:
-            case Reversal.DELETE:
-                return provider.call(Verb.DELETE, step.address.kind, remote_id)
-            case Reversal.RESTORE:
-                return (
-                    f"{provider.call(Verb.UPDATE, step.address.kind, remote_id)} with the values that "
-                    f"`reconciler show {self._run}` lists"
-                )
-            case Reversal.RECREATE | Reversal.NONE:
-                call = provider.call(Verb.CREATE, step.address.kind, "")
-                return f"{call} with what `reconciler show {self._run}` lists"
-            case Reversal.RECALL:
-                return "nothing: only the state differs"
 
     async def _undo(self, step: Step) -> Undone:
         done = self._replay.done[step.number]
@@ -546,39 +582,50 @@ class Executor:
             return Undone(step.number)
         provider, kind = self._provider(step), self._kind(step)
         before = intended.before
+        key = self._key(step) + ".undo"
         match step.verb:
             case Verb.CREATE:
-                await self._journal.append(Undoing(step.number, self._key(step) + ".undo"))
+                await self._intend_undo(step, key)
                 await self._removed(step, done.remote_id)
                 return Undone(step.number)
             case Verb.UPDATE:
                 assert before is not None
                 assert step.attributes is not None
                 remote_id = self._replay.new_ids.get(before.id, before.id)
-                values = {
-                    key: before.attributes.get(key) for key in step.attributes if key not in kind.write_only
-                }
-                wanted = self._renamed(Attributes(values))
+                was = self._originals.get(step.number, before.attributes)
+                values = {name: was.get(name) for name in step.attributes if name not in kind.write_only}
+                rewritten = (kind.write_only - kind.immutable) & step.attributes.keys()
+                values |= dict.fromkeys(rewritten) | self._unshown(step, rewritten)
+                sent = self._with_values(self._renamed(Attributes(values)))
                 current = await provider.read(kind.name, remote_id)
                 if current is None:
                     raise ObjectMoved(
                         f"{step.address} is gone from the platform", platform=step.address.platform
                     )
-                await self._journal.append(Undoing(step.number, self._key(step) + ".undo"))
-                sent = self._with_values(wanted)
+                await self._intend_undo(step, key)
                 await self._wrote(step, sent, current)
-                live = await self._read_back(provider, kind, step, remote_id, sent)
-                return Undone(step.number, remote_id, live.wire_digest)
+                await self._asked(self._read_back(provider, kind, step, remote_id, sent))
+                # Without the wire digest: what was there may not have been what the state says.
+                return Undone(step.number, remote_id)
             case Verb.DELETE:
                 assert before is not None
-                wanted = self._renamed(self._recreatable(step, before.attributes))
-                sent = self._with_values(wanted)
-                key = self._key(step) + ".undo"
-                await self._journal.append(Undoing(step.number, key))
+                was = self._originals.get(step.number, before.attributes)
+                wanted = Attributes({**was, **self._unshown(step, kind.write_only)})
+                sent = self._with_values(self._renamed(wanted))
+                await self._intend_undo(step, key)
                 new_id = await self._made(step, sent, key)
-                live = await self._read_back(provider, kind, step, new_id, sent)
-                return Undone(step.number, new_id, live.wire_digest)
+                undone = Undone(step.number, new_id)
+                try:
+                    await self._read_back(provider, kind, step, new_id, sent)
+                except ProviderError as error:
+                    raise _Halfway(error, undone) from error
+                return undone
         raise AssertionError(step.verb)
+
+    async def _intend_undo(self, step: Step, key: str) -> None:
+        record = Undoing(step.number, key)
+        await self._journal.append(record)
+        self._replay.add(record)
 
     def _renamed(self, attributes: Attributes) -> Attributes:
         """*attributes* with the ids of objects that this rollback made again."""
@@ -587,31 +634,35 @@ class Executor:
             return attributes
         return Attributes(replace_markers(attributes.values_, ID, lambda old: {ID: ids.get(old, old)}))
 
-    def _recreatable(self, step: Step, before: Attributes) -> Attributes:
-        """The pre-image of a deleted object, with the secrets that the platform never showed."""
-        kind = self._kind(step)
-        if not kind.write_only:
-            return before
-        record = self._before.get(step.moved_from or step.address)
-        values: dict[str, Any] = dict(before)
-        if record is not None:
-            self._same_secrets(record)
-            values.update(
-                {key: record.attributes[key] for key in kind.write_only if key in record.attributes}
-            )
-        return Attributes(values)
+    def _unshown(self, step: Step, names: Set[str]) -> dict[str, Any]:
+        """The fields *names*, which the platform never shows, as they were before the run.
 
-    def _same_secrets(self, record: ResourceState) -> None:
-        for path, reference in marked(record.attributes.values_, SECRET):
+        Raises `SecretUnavailable` when what stood in them cannot be had any more.
+        """
+        if not names:
+            return {}
+        record = self._before.get(step.moved_from or step.address)
+        if record is None or record.remote_id != step.remote_id:
+            raise SecretUnavailable(
+                f"{step.address}: its {', '.join(sorted(names))} was not set by us, and is never shown"
+            )
+        values = {name: record.attributes[name] for name in sorted(names) if name in record.attributes}
+        for path, reference in marked(values, SECRET):
             known = record.secrets.get(".".join(map(str, path)))
             if known is None or known != keyed_hash(self._secret_key, self._secrets.value(reference)):
                 raise SecretUnavailable(
-                    f"{record.address}: {describe(reference)} no longer gives the value that was deleted, "
+                    f"{record.address}: {describe(reference)} no longer gives the value that was there, "
                     "and the platform never shows it"
                 )
+        return values
 
     def _provider(self, step: Step) -> Provider:
         return self._providers[step.address.platform]
 
     def _kind(self, step: Step) -> ResourceKind:
         return self._provider(step).kinds[step.address.kind]
+
+
+def _is_unsettled(error: Exception) -> bool:
+    """Whether a write that ended in *error* may have happened all the same."""
+    return isinstance(error, OutcomeUnknown | StateError) or not isinstance(error, ReconcilerError)

@@ -45,15 +45,16 @@ def _past_step(tale: Replay, number: int) -> PastStep:
     before = intent.before.attributes if intent is not None and intent.before is not None else None
     done = tale.done.get(number)
     remote_id = done.remote_id if done is not None else step.remote_id
-    if number in tale.undone:
-        return PastStep(step, "rolled back", remote_id=remote_id, before=before)
     if number in tale.undo_failed:
         failed = tale.undo_failed[number]
         return PastStep(step, "could not be rolled back", failed.error, failed.remedy, remote_id, before)
+    if number in tale.undone:
+        return PastStep(step, "rolled back", remote_id=remote_id, before=before)
     if number in tale.undoing:
         return PastStep(step, "not known", remote_id=remote_id, before=before)
+    if number in tale.failed:
+        # Ahead of done: a write that took effect, but not as it was asked for, is both.
+        return PastStep(step, "failed", tale.failed[number].error, remote_id=remote_id, before=before)
     if done is not None:
         return PastStep(step, "done", remote_id=remote_id, before=before)
-    if number in tale.failed:
-        return PastStep(step, "failed", tale.failed[number].error, remote_id=remote_id, before=before)
     return PastStep(step, "not known" if intent is not None else "not started", remote_id=remote_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from reconciler.core.attributes import Attributes
@@ -11,6 +11,7 @@ from reconciler.core.diff import compare, drifted
 from reconciler.core.model import Path, Remote, Resource, ResourceAddress, ResourceState
 from reconciler.core.ports import Reader, ResourceKind
 from reconciler.engine.concurrency import together
+from reconciler.engine.refresh import confirmed
 
 __all__ = ["Entry", "find_entry", "inventory", "row"]
 
@@ -55,7 +56,9 @@ async def inventory(
 ) -> list[Entry]:
     """Every object of *kind* on every platform that has such, with what uses it.
 
-    *desired* has its names resolved and its references turned into ids.
+    *desired* has its names resolved and its references turned into ids. What
+    *prior* remembers and a listing leaves out is asked for by its id, as for
+    a plan: nothing is said to be gone that is only hidden.
     """
     platforms = sorted(name for name, reader in readers.items() if kind in reader.kinds)
     listings = await together((_listed(readers[name], kind) for name in platforms), parallelism=parallelism)
@@ -64,16 +67,38 @@ async def inventory(
         rules = readers[platform].kinds[kind]
         by_id = {remote.id: remote for remote in listing}
         by_identity = {remote.identity: remote for remote in listing}
-        taken: set[str] = set()
         mine = {a for a in {**desired, **prior} if a.platform == platform and a.kind == kind}
+        ours = {
+            remote_id: address
+            for address in mine & prior.keys()
+            for remote_id in (prior[address].remote_id, *prior[address].deposed)
+        }
+        hidden = await together(
+            (
+                confirmed(readers[platform], address, remote_id, usage=True)
+                for remote_id, address in sorted(ours.items())
+                if remote_id not in by_id
+            ),
+            parallelism=parallelism,
+        )
+        by_id |= {remote.id: remote for remote in hidden if remote is not None}
+        taken = set(ours)
         for address in sorted(mine):
             resource, record = desired.get(address), prior.get(address)
             live = by_id.get(record.remote_id) if record is not None else None
             if live is None and resource is not None:
                 live = by_identity.get(rules.identity_of(resource.attributes))
-            if live is not None:
-                taken.add(live.id)
+                if live is not None and live.id in taken:
+                    live = None
+                elif live is not None:
+                    record = None  # somebody deleted ours and made another of the same name
+                    taken.add(live.id)
             entries.append(Entry(platform, rules, address, resource, record, live))
+            entries += [
+                Entry(platform, rules, address, None, replace(prior[address], remote_id=old), by_id[old])
+                for old in (prior[address].deposed if address in prior else ())
+                if old in by_id
+            ]
         entries += [
             Entry(platform, rules, None, None, None, remote)
             for remote in sorted(listing, key=lambda one: (one.identity, one.id))

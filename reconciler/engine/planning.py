@@ -21,13 +21,15 @@ from reconciler.core.model import (
     ResourceState,
     SpecSet,
     State,
+    Step,
     UsedBy,
 )
 from reconciler.core.planner import order
 from reconciler.core.policy import Policy, thresholds
 from reconciler.core.ports import Problem, Reader, ResourceKind
 from reconciler.engine.concurrency import together
-from reconciler.engine.refresh import Live, refresh
+from reconciler.engine.executor import differing
+from reconciler.engine.refresh import Live, refresh, served
 from reconciler.engine.secrets import Secrets, describe, keyed_hash
 from reconciler.errors import Complaint, PlanImpossible, SecretUnavailable, SpecErrors
 
@@ -91,7 +93,7 @@ async def make_plan(planner: Planner, specs: SpecSet, state: State, options: Pla
     decisions = _with_names(decisions, prior)
     warnings += work.warnings
     warnings += _proposed_moves(decisions)
-    deposed = _deposed(prior, live)
+    deposed = [one for one in _deposed(prior, live) if _takes_part(one[0], decisions, options)]
     changes = tuple(
         sorted(
             [
@@ -119,14 +121,25 @@ async def make_plan(planner: Planner, specs: SpecSet, state: State, options: Pla
         specs_digest=specs.digest,
         revision=specs.revision,
         changes=changes,
-        steps=order(decisions, deposed),
+        steps=_steps(decisions, deposed, options),
         warnings=tuple(dict.fromkeys(warnings)),
         refusals=refusals,
         partial=partial,
         tool=planner.tool,
         destroy=options.destroy,
     )
-    return Planned(plan, work.seen)
+    left_out = work.decisions.keys() - {decision.change.address for decision in decisions}
+    return Planned(plan, {address: one for address, one in work.seen.items() if address not in left_out})
+
+
+def _steps(
+    decisions: Sequence[Decision], deposed: Sequence[tuple[ResourceAddress, Remote]], options: PlanOptions
+) -> tuple[Step, ...]:
+    steps = order(decisions, deposed)
+    if options.refresh:
+        return steps
+    # No platform was asked: there is no live object to recognise again, only what the state says of it.
+    return tuple(replace(step, fingerprint="") for step in steps)
 
 
 def _moved(
@@ -182,8 +195,13 @@ async def _resolved(
     return desired, warnings
 
 
-async def wished(planner: Planner, specs: SpecSet, state: State) -> dict[ResourceAddress, Resource]:
-    """What the specs want, names as ids and references as the ids that the state knows."""
+async def wished(
+    planner: Planner, specs: SpecSet, state: State
+) -> tuple[dict[ResourceAddress, Resource], dict[ResourceAddress, ResourceState]]:
+    """What the specs want, names as ids and references as the ids that the state knows; and what that knows.
+
+    Both under the addresses that ``[[moved]]`` gives.
+    """
     prior, _ = _moved(specs, state)
     desired, _ = await _resolved(planner, specs.resources)
     ids = {str(address): record.remote_id for address, record in prior.items()}
@@ -191,12 +209,13 @@ async def wished(planner: Planner, specs: SpecSet, state: State) -> dict[Resourc
     def known(text: str) -> dict[str, str]:
         return {ID: ids[text]} if text in ids else {REF: text}
 
-    return {
+    wanted = {
         address: replace(
             resource, attributes=Attributes(replace_markers(resource.attributes.values_, REF, known))
         )
         for address, resource in desired.items()
     }
+    return wanted, prior
 
 
 async def _live(
@@ -211,7 +230,7 @@ async def _live(
         return await refresh(planner.readers, kinds, prior.values(), parallelism=planner.parallelism)
     live = Live()
     for address, record in prior.items():
-        kind = planner.readers[address.platform].kinds[address.kind]
+        kind = served(planner.readers, address.platform, address.kind).kinds[address.kind]
         remote = Remote(
             kind.name,
             record.remote_id,
@@ -243,7 +262,11 @@ class _Work:
         self.desired = desired
         self._live = live
         self._replaces = replaces
-        self._claimed = {(a.platform, a.kind, record.remote_id) for a, record in prior.items()}
+        self._claimed = {
+            (a.platform, a.kind, remote_id)
+            for a, record in prior.items()
+            for remote_id in (record.remote_id, *record.deposed)
+        }
         self._new_ids: set[ResourceAddress] = set()
         self._ids: dict[str, str] = {}
         self.decisions: dict[ResourceAddress, Decision] = {}
@@ -330,15 +353,26 @@ class _Work:
             self.decisions.pop(address, None)
         else:
             self.decisions[address] = decision
-        if live is not None and resource is not None and live.wire_digest:
-            settled = decision is None or (
+        self.seen.pop(address, None)
+        if (
+            resource is None
+            or live is None
+            or not live.wire_digest
+            or (record is not None and record.wire_digest == live.wire_digest)
+        ):
+            return
+        # What the state will say. Where that is not all that is there (a field whose changes are
+        # ignored), a digest would hide the difference from every later plan.
+        if decision is None:
+            settled = record is not None and not differing(kind, record.attributes, live)
+        else:
+            settled = (
                 not decision.change.fields
                 and decision.change.action in (Action.RECORD, Action.MOVE, Action.ADOPT)
+                and not differing(kind, resource.attributes, live)
             )
-            if settled and (record is None or record.wire_digest != live.wire_digest):
-                self.seen[address] = live.wire_digest
-            elif not settled:
-                self.seen.pop(address, None)
+        if settled:
+            self.seen[address] = live.wire_digest
 
     def _with_ids(self, resource: Resource) -> Resource:
         """*resource* with the references whose ids stay as they are turned into ids."""
@@ -383,28 +417,20 @@ def _selected(work: _Work, options: PlanOptions) -> tuple[list[Decision], tuple[
     if not options.targets and not options.excludes:
         return decisions, ()
     chosen = {decision.change.address for decision in decisions}
-    needs: dict[ResourceAddress, tuple[ResourceAddress, ...]] = {}
-    for decision in decisions:
-        needs[decision.change.address] = (
-            decision.desired.depends_on
-            if decision.desired is not None
-            else decision.prior.depends_on
-            if decision.prior is not None
-            else ()
-        )
+    needs = _needs(decisions)
     if options.targets:
-        hit = {a for a in chosen if any(fnmatchcase(str(a), glob) for glob in options.targets)}
         known = {*work.desired, *chosen}
         for glob in options.targets:
             if not any(fnmatchcase(str(address), glob) for address in known):
                 raise PlanImpossible(f"--target {glob}: no resource has such an address")
-        chosen = _closure(hit, lambda address: [need for need in needs.get(address, ()) if need in needs])
+        hit = {a for a in chosen if _matches(a, options.targets)}
+        chosen = _closure(hit, lambda address: needs[address])
     if options.excludes:
-        out = {a for a in needs if any(fnmatchcase(str(a), glob) for glob in options.excludes)}
         needed_by: dict[ResourceAddress, list[ResourceAddress]] = defaultdict(list)
         for address, needed in needs.items():
             for other in needed:
                 needed_by[other].append(address)
+        out = {a for a in needs if _matches(a, options.excludes)}
         chosen -= _closure(out, lambda address: needed_by[address])
     left_out = tuple(
         f"{decision.change.action} {decision.change.address}"
@@ -412,6 +438,39 @@ def _selected(work: _Work, options: PlanOptions) -> tuple[list[Decision], tuple[
         if decision.change.address not in chosen and decision.change.action is not Action.RECORD
     )
     return [decision for decision in decisions if decision.change.address in chosen], left_out
+
+
+def _needs(decisions: Sequence[Decision]) -> dict[ResourceAddress, list[ResourceAddress]]:
+    """Which of the decisions each of them cannot do without.
+
+    What is made needs what it depends on; what is taken away needs those that
+    depend on it now to let go of it.
+    """
+    needs: dict[ResourceAddress, list[ResourceAddress]] = {one.change.address: [] for one in decisions}
+    leaving = {
+        one.change.address for one in decisions if one.change.action in (Action.DELETE, Action.REPLACE)
+    }
+    for one in decisions:
+        address = one.change.address
+        if one.desired is not None:
+            needs[address] += [other for other in one.desired.depends_on if other in needs]
+        if one.prior is not None:
+            for other in one.prior.depends_on:
+                if other in leaving:
+                    needs[other].append(address)
+    return needs
+
+
+def _matches(address: ResourceAddress, globs: Iterable[str]) -> bool:
+    return any(fnmatchcase(str(address), glob) for glob in globs)
+
+
+def _takes_part(address: ResourceAddress, chosen: Iterable[Decision], options: PlanOptions) -> bool:
+    """Whether the flags leave what a replacement of *address* left behind."""
+    if _matches(address, options.excludes):
+        return False
+    wanted = not options.targets or _matches(address, options.targets)
+    return wanted or any(one.change.address == address for one in chosen)
 
 
 def _closure(
@@ -471,17 +530,21 @@ def _with_names(
     decisions: Sequence[Decision], prior: Mapping[ResourceAddress, ResourceState]
 ) -> list[Decision]:
     """The decisions, with the addresses of our own objects where people would see their ids."""
-    names: dict[str, str] | None = None
+    names: dict[tuple[str, str], str] | None = None
     result = []
     for decision in decisions:
         fields = decision.change.fields
         if any(next(marked([one.before, one.after], ID), None) for one in fields):
             if names is None:
-                names = {record.remote_id: str(address) for address, record in prior.items()}
-            known = names
+                names = {
+                    (address.platform, record.remote_id): str(address) for address, record in prior.items()
+                }
+            known, platform = names, decision.change.address.platform
 
-            def named(remote_id: str, known: Mapping[str, str] = known) -> Any:
-                return known.get(remote_id, {ID: remote_id})
+            def named(
+                remote_id: str, known: Mapping[tuple[str, str], str] = known, platform: str = platform
+            ) -> Any:
+                return known.get((platform, remote_id), {ID: remote_id})
 
             fields = tuple(
                 replace(

@@ -17,7 +17,9 @@ from reconciler.core.model import State, Step, Verb
 from reconciler.core.ports import Lock, Reader, ResourceKind, StateBackend
 from reconciler.core.report import Settlement
 from reconciler.engine.commit import close_run
-from reconciler.engine.executor import differing, look
+from reconciler.engine.executor import differing, look, remedy
+from reconciler.engine.refresh import served
+from reconciler.engine.secrets import HIDDEN
 from reconciler.state.records import Begun, Done, Failed, Intended, Record, UndoFailed, Undoing, Undone
 from reconciler.state.replay import Replay, replay
 
@@ -46,8 +48,9 @@ async def settle(
 ) -> Settlement | None:
     """Close the run that was never closed, if there is one; None when there is not.
 
-    Raises whatever a platform raises when it cannot be asked: then the run
-    stays open, and nothing is lost.
+    Raises whatever a platform raises when it cannot be asked, and
+    `PlanImpossible` when it is not configured any more: then the run stays
+    open, and nothing is lost.
     """
     run = backend.open_run()
     if run is None:
@@ -62,10 +65,14 @@ async def settle(
         if not _is_committed(state, records):
             for intent in result.open_steps:
                 step = result.step(intent.step)
-                record, finding, clear = await _ask(result, step, intent, readers[step.address.platform])
+                reader = served(readers, step.address.platform, step.address.kind)
+                record, finding, clear = await _ask(result, step, intent, reader)
                 await journal.append(record)
                 result.add(record)
                 (findings if clear else conflicts).append(finding)
+            left = result.done.keys() - result.undone.keys()
+            if result.rollback and left:
+                findings.append(f"its rollback was cut off: {len(left)} of its steps stay in effect")
         command = result.begun.command if result.begun is not None else ""
         await close_run(backend, lock, journal, state, result, run=run, outcome="interrupted", ended=now())
         return Settlement(run, command, tuple(findings), tuple(conflicts))
@@ -77,6 +84,7 @@ async def _ask(
     result: Replay, step: Step, intent: Intended | Undoing, reader: Reader
 ) -> tuple[Record, str, bool]:
     """What came of one open step: the record of it, a line about it, and whether it is clear."""
+    # No wire digest in these records: what is found is compared by value the next time.
     kind = reader.kinds[step.address.kind]
     if isinstance(intent, Undoing):
         return await _ask_backward(result, step, reader, kind)
@@ -100,7 +108,7 @@ async def _ask(
                 why = f"an object of this name (id {found.id}) differs in {', '.join(different)}"
                 return Failed(step.number, why, "conflict"), f"{address}: {why}; it was left alone", False
             return (
-                Done(step.number, found.id, found.wire_digest, settled="found on the platform"),
+                Done(step.number, found.id, settled="found on the platform"),
                 f"{address}: created (id {found.id}); taken into the state",
                 True,
             )
@@ -109,14 +117,17 @@ async def _ask(
             assert intent.before is not None
             live = await reader.read(kind.name, intent.before.id)
             wanted = _visible(result.resolved(step.attributes))
+            was = _visible(Attributes({key: intent.before.attributes.get(key) for key in wanted}))
+            # As before comes first: where both fit, a secret was all there was to write, and a second
+            # time does no harm.
+            if live is not None and not differing(kind, was, live):
+                return Failed(step.number, "never happened", "as before"), f"{address}: not updated", True
             if live is not None and not differing(kind, wanted, live):
                 return (
-                    Done(step.number, live.id, live.wire_digest, settled="found on the platform"),
+                    Done(step.number, live.id, settled="found on the platform"),
                     f"{address}: updated; taken into the state",
                     True,
                 )
-            if live is not None and not differing(kind, _visible(intent.before.attributes), live):
-                return Failed(step.number, "never happened", "as before"), f"{address}: not updated", True
             why = "it is gone" if live is None else "it is neither as before nor as planned"
             return Failed(step.number, why, "conflict"), f"{address}: {why}; the next plan shows it", False
         case Verb.DELETE:
@@ -135,6 +146,7 @@ async def _ask_backward(
     """What came of taking a step back."""
     address, done = step.address, result.done[step.number]
     intended = result.intents[step.number]
+    left, why, clear = done.remote_id, "its rollback did not happen", True
     match step.verb:
         case Verb.CREATE:
             live = await reader.read(kind.name, done.remote_id)
@@ -143,12 +155,12 @@ async def _ask_backward(
         case Verb.UPDATE:
             assert intended.before is not None
             assert step.attributes is not None
-            remote_id = result.new_ids.get(intended.before.id, intended.before.id)
-            live = await reader.read(kind.name, remote_id)
+            left = result.new_ids.get(intended.before.id, intended.before.id)
+            live = await reader.read(kind.name, left)
             values = {key: intended.before.attributes.get(key) for key in step.attributes}
             if live is not None and not differing(kind, _visible(_renamed(result, Attributes(values))), live):
                 return (
-                    Undone(step.number, remote_id, live.wire_digest, settled="found on the platform"),
+                    Undone(step.number, left, settled="found on the platform"),
                     f"{address}: its update was rolled back",
                     True,
                 )
@@ -162,12 +174,22 @@ async def _ask_backward(
             )
             if found is not None and not differing(kind, wanted, found):
                 return (
-                    Undone(step.number, found.id, found.wire_digest, settled="found on the platform"),
+                    Undone(step.number, found.id, settled="found on the platform"),
                     f"{address}: created again (id {found.id})",
                     True,
                 )
-    why = "its rollback did not happen"
-    return UndoFailed(step.number, why, settled="asked"), f"{address}: {why}; the next plan shows it", True
+            if found is not None:
+                different = ", ".join(differing(kind, wanted, found))
+                why = (
+                    f"to be created again, but an object of this name (id {found.id}) differs in {different}"
+                )
+                clear = False
+    help_ = remedy(reader, result.begun.run if result.begun is not None else "", step, left)
+    return (
+        UndoFailed(step.number, why, help_, settled="asked"),
+        f"{address}: {why}; " + ("the next plan shows it" if clear else "it was left alone"),
+        clear,
+    )
 
 
 def _renamed(result: Replay, attributes: Attributes) -> Attributes:
@@ -176,8 +198,10 @@ def _renamed(result: Replay, attributes: Attributes) -> Attributes:
 
 
 def _visible(attributes: Attributes) -> Attributes:
-    """*attributes* without those that hold a secret: the platform is asked about the rest."""
+    """*attributes* without those that hold a secret, or held one: the platform is asked about the rest."""
     hidden = {path[0] for path, _ in marked(attributes.values_, SECRET)}
+    if HIDDEN.encode() in attributes.raw:
+        hidden |= {key for key, value in attributes.items() if HIDDEN in str(value)}
     if not hidden:
         return attributes
     return Attributes({key: value for key, value in attributes.items() if key not in hidden})

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from reconciler.core.model import Remote, ResourceState
+from reconciler.core.model import Remote, ResourceAddress, ResourceState
 from reconciler.core.ports import Reader
 from reconciler.engine.concurrency import together
 from reconciler.errors import Forbidden, ListingIncomplete, PlanImpossible
 
-__all__ = ["Live", "refresh"]
+__all__ = ["Live", "confirmed", "refresh", "served"]
 
 
 @dataclass(slots=True)
@@ -57,21 +57,40 @@ async def refresh(
     """
     live = Live()
     wanted = sorted({*kinds, *((record.address.platform, record.address.kind) for record in remembered)})
-    for platform, _ in wanted:
-        if platform not in readers:
-            raise PlanImpossible(
-                f"the state has resources on the platform {platform!r}, which reconciler.toml does not name",
-                hint=f"Put [platforms.{platform}] back, or let go: `reconciler state rm '{platform}.*'`.",
-            )
+    for platform, kind in wanted:
+        served(readers, platform, kind)
     await together(
         (_list(readers[platform], platform, kind, live) for platform, kind in wanted), parallelism=parallelism
     )
-    missing = [record for record in remembered if live.of(record) is None]
+    missing = [
+        (record.address, remote_id)
+        for record in remembered
+        for remote_id in (record.remote_id, *record.deposed)
+        if (record.address.platform, record.address.kind, remote_id) not in live.by_id
+    ]
     await together(
-        (_confirm(readers[record.address.platform], record, live) for record in missing),
+        (_confirm(readers[address.platform], address, remote_id, live) for address, remote_id in missing),
         parallelism=parallelism,
     )
     return live
+
+
+def served(readers: Mapping[str, Reader], platform: str, kind: str) -> Reader:
+    """The platform that a record of ours is on. Raises `PlanImpossible` when no such one is configured."""
+    reader = readers.get(platform)
+    if reader is None:
+        raise PlanImpossible(
+            f"the state has resources on the platform {platform!r}, which reconciler.toml does not name",
+            hint=f"Put [platforms.{platform}] back, or let go: `reconciler state rm '{platform}.*'`.",
+        )
+    if kind not in reader.kinds:
+        raise PlanImpossible(
+            f"the state has resources of the kind {kind!r} on the platform {platform!r}, whose provider "
+            "knows no such kind",
+            hint="Give the platform its old provider back, or let go: "
+            f"`reconciler state rm '{platform}.{kind}.*'`.",
+        )
+    return reader
 
 
 async def _list(reader: Reader, platform: str, kind: str, live: Live) -> None:
@@ -79,20 +98,29 @@ async def _list(reader: Reader, platform: str, kind: str, live: Live) -> None:
         live.add(platform, remote)
 
 
-async def _confirm(reader: Reader, record: ResourceState, live: Live) -> None:
-    address = record.address
+async def _confirm(reader: Reader, address: ResourceAddress, remote_id: str, live: Live) -> None:
+    remote = await confirmed(reader, address, remote_id)
+    if remote is not None:
+        platform, kind, _ = address
+        live.add(platform, remote)
+        live.unlisted[platform, kind] = live.unlisted.get((platform, kind), 0) + 1
+
+
+async def confirmed(
+    reader: Reader, address: ResourceAddress, remote_id: str, *, usage: bool = False
+) -> Remote | None:
+    """An object of ours that a listing left out, by the surest call; None when it is gone.
+
+    Raises `ListingIncomplete` when that is not permitted.
+    """
     try:
-        remote = await reader.read(address.kind, record.remote_id)
+        return await reader.read(address.kind, remote_id, usage=usage)
     except Forbidden as error:
         raise ListingIncomplete(
-            f"{address} (id {record.remote_id}) is not in the listing, and reading it is not permitted",
+            f"{address} (id {remote_id}) is not in the listing, and reading it is not permitted",
             platform=address.platform,
             call=error.call,
             status=error.status,
             request_id=error.request_id,
             hint="Nothing was decided. Give the access key a role that may read it.",
         ) from error
-    if remote is not None:
-        live.add(address.platform, remote)
-        key = (address.platform, address.kind)
-        live.unlisted[key] = live.unlisted.get(key, 0) + 1

@@ -24,7 +24,6 @@ __all__ = ["Secrets", "keyed_hash"]
 HIDDEN: Final = "(secret)"
 _SHORTEST_MASKED: Final = 4
 """Shorter values would be found in half of all words; they are no secrets to speak of."""
-_SHORTEST_CONCEALED: Final = 8
 _COMMAND_SECONDS: Final = 60
 
 
@@ -129,13 +128,13 @@ class Secrets:
         reference can be turned back, a mask could not. A text that only
         contains a secret is masked.
         """
-        if not self._references:
+        if not self._spellings:
             return value
         if isinstance(value, Mapping):
             return {key: self.conceal(item) for key, item in value.items()}
         if isinstance(value, list):
             return [self.conceal(item) for item in value]
-        if isinstance(value, str) and len(value) >= _SHORTEST_CONCEALED:
+        if isinstance(value, str) and len(value) >= _SHORTEST_MASKED:
             if value in self._references:
                 return {SECRET: self._references[value]}
             return self.mask(value)

@@ -22,6 +22,7 @@ from reconciler.core.diff import drifted, fingerprint
 from reconciler.core.events import Note, RunEnded, RunStarted
 from reconciler.core.model import (
     NO_STAMP,
+    Change,
     Path,
     Plan,
     Resource,
@@ -54,7 +55,7 @@ from reconciler.errors import (
 from reconciler.state.lock import this_process
 from reconciler.state.records import Begun, Closed, Edited
 from reconciler.state.records import Planned as PlannedRecord
-from reconciler.state.replay import replay
+from reconciler.state.replay import Replay, replay
 
 __all__ = ["PlanOptions", "Planned", "Stack", "drift"]
 
@@ -135,42 +136,49 @@ class Stack:
         return Planned(plan)
 
     async def _moved_objects(self, plan: Plan, state: State) -> list[str]:
-        touched = {step.address for step in plan.steps if step.fingerprint or step.verb is Verb.CREATE}
-        kinds = {(address.platform, address.kind) for address in touched}
-        records = [record for address, record in state.resources.items() if address in touched]
+        """What is not on the platforms as the plan has it, a line each."""
+        known_as = {step.moved_from or step.address for step in plan.steps}
+        kinds = {(address.platform, address.kind) for address in known_as}
+        records = [record for address, record in state.resources.items() if address in known_as]
         live = await refresh(self.providers, kinds, records, parallelism=self.parallelism)
+        leaving = {(s.address.platform, s.remote_id) for s in plan.steps if s.verb is Verb.DELETE}
+        checked = {(s.address.platform, s.remote_id) for s in plan.steps if s.fingerprint}
         moved = []
         for step in plan.steps:
-            address = step.address
-            if step.fingerprint:
-                seen = live.by_id.get((address.platform, address.kind, step.remote_id))
-                if seen is None:
-                    moved.append(f"{address} (id {step.remote_id}) is gone from the platform")
-                elif fingerprint(seen) != step.fingerprint:
-                    record = state.resources.get(step.moved_from or address)
-                    kind = self.providers[address.platform].kinds[address.kind]
-                    names = sorted({str(f.path[0]) for f in drifted(kind, record, seen)}) if record else []
-                    what = f": {', '.join(names)}" if names else ""
-                    moved.append(f"{address} was changed on the platform{what}")
-            elif step.verb is Verb.CREATE and not step.remote_id and step.attributes is not None:
-                kind = self.providers[address.platform].kinds[address.kind]
+            address, kind = step.address, self.providers[step.address.platform].kinds[step.address.kind]
+            record = state.resources.get(step.moved_from or address)
+            if step.verb is Verb.CREATE:
+                assert step.attributes is not None
                 identity = (address.platform, address.kind, kind.identity_of(step.attributes))
                 seen = live.by_identity.get(identity)
-                leaving = {(s.address.platform, s.remote_id) for s in plan.steps if s.verb is Verb.DELETE}
                 if seen is not None and (address.platform, seen.id) not in leaving:
                     moved.append(f"{address} was to be created, and exists now (id {seen.id})")
-        return moved
+                continue
+            seen = live.by_id.get((address.platform, address.kind, step.remote_id))
+            if step.verb is Verb.FORGET:
+                if seen is not None:
+                    moved.append(f"{address} was gone, and is there again (id {step.remote_id})")
+            elif seen is None:
+                moved.append(f"{address} (id {step.remote_id}) is gone from the platform")
+            else:
+                changed = drifted(kind, record, seen) if record is not None else ()
+                if step.fingerprint:
+                    stale = fingerprint(seen) != step.fingerprint
+                else:  # planned without asking the platform, or as the second write of one object
+                    stale = bool(changed) and (address.platform, step.remote_id) not in checked
+                if stale:
+                    names = ", ".join(sorted({str(one.path[0]) for one in changed}))
+                    moved.append(f"{address} was changed on the platform" + (f": {names}" if names else ""))
+        return list(dict.fromkeys(moved))
 
-    async def apply(
-        self, planned: Planned, lock: Lock, *, command: str, on_failure: str, allow_refused: bool = False
-    ) -> RunReport:
+    async def apply(self, planned: Planned, lock: Lock, *, command: str, on_failure: str) -> RunReport:
         """Carry out a plan that is true now. Raises before the first step, or reports.
 
         The state is committed and the journal closed whatever happens to the
         steps, unless one of them cannot be settled.
         """
         plan = planned.plan
-        if plan.refusals and not allow_refused:
+        if plan.refusals:
             raise PlanRefused("policy forbids this plan", reasons=plan.refusals)
         state = self.backend.load()
         if state.stamp != plan.base:
@@ -189,11 +197,12 @@ class Stack:
             revision=plan.revision,
             on_failure=on_failure,
         )
+        planned_record = PlannedRecord(self._concealed(plan))
         journal = self.backend.begin(run, lock)
         try:
             journal.write(begun)
-            await journal.append(PlannedRecord(plan))
-            folded = replay(state, [begun, PlannedRecord(plan)])
+            await journal.append(planned_record)
+            folded = replay(state, [begun, planned_record])
             executor = Executor(
                 plan,
                 run=run,
@@ -209,10 +218,10 @@ class Stack:
             self.report(RunStarted(run, len(plan.steps)))
             outcome = await executor.run(on_failure)
             error = str(executor.journal_error) if executor.journal_error is not None else ""
-            name = "open" if error or folded.open_steps else _name(outcome, stopped=self.stop())
+            name = "open" if error or folded.open_steps else _name(outcome, folded, stopped=self.stop())
             counts = outcome.counts()
-            if name != "open":
-                try:
+            try:
+                if name != "open":
                     await close_run(
                         self.backend,
                         lock,
@@ -223,10 +232,12 @@ class Stack:
                         outcome=name,
                         ended=self.now(),
                         counts=counts,
-                        wire_digests=planned.seen,
+                        wire_digests=_still_true(planned, folded),
                     )
-                except StateError as failure:
-                    name, error = "open", f"{failure} {failure.hint}"
+                elif not error:
+                    await journal.flush()
+            except StateError as failure:
+                name, error = "open", f"{failure} {failure.hint}".rstrip()
             self.report(RunEnded(run, name, counts))
             return RunReport(run, plan, name, outcome, error)
         finally:
@@ -234,13 +245,24 @@ class Stack:
 
     async def inventory(self, kind: str, specs: SpecSet) -> list[Entry]:
         """Everything of *kind* that is wished for, remembered or live."""
-        state = self.remembered()
-        wanted = await wished(self.planner(), specs, state)
-        return await inventory(self.providers, kind, wanted, state.resources, parallelism=self.parallelism)
+        wanted, prior = await wished(self.planner(), specs, self.remembered())
+        return await inventory(self.providers, kind, wanted, prior, parallelism=self.parallelism)
 
     async def drift(self) -> DriftReport:
         """What differs on the platforms from what was last applied."""
         return await drift(self.providers, self.remembered(), shown=self.shown, parallelism=self.parallelism)
+
+    def _concealed(self, plan: Plan) -> Plan:
+        """*plan* for the journal: the values that it shows people may hold what somebody typed in by hand."""
+
+        def hidden(change: Change) -> Change:
+            fields = tuple(
+                replace(one, before=self.secrets.conceal(one.before), after=self.secrets.conceal(one.after))
+                for one in change.fields
+            )
+            return change if fields == change.fields else replace(change, fields=fields)
+
+        return replace(plan, changes=tuple(map(hidden, plan.changes)))
 
     def _resolve_secrets(self, plan: Plan) -> None:
         """Have every secret at hand before the first step, not in the middle."""
@@ -349,7 +371,7 @@ async def drift(
     ours: set[tuple[str, str, str]] = set()
     for address in sorted(state.resources):
         record = state.resources[address]
-        ours.add((address.platform, address.kind, record.remote_id))
+        ours.update((address.platform, address.kind, one) for one in (record.remote_id, *record.deposed))
         seen = live.of(record)
         if seen is None:
             found.append(Drifted(address, (), gone=True))
@@ -371,9 +393,20 @@ def _moved_state(planned: Stamp, now: Stamp) -> str:
     return f"the state is at serial {now.serial}; the plan was made at {planned.serial}"
 
 
-def _name(outcome: Outcome, *, stopped: bool) -> str:
+def _name(outcome: Outcome, folded: Replay, *, stopped: bool) -> str:
     if outcome.is_complete:
         return "applied"
-    if outcome.is_rolled_back:
+    # A step may have failed and be in effect all the same: what the platform made is not what was asked for.
+    if outcome.is_rolled_back and folded.done.keys() <= folded.undone.keys():
         return "rolled back"
     return "interrupted" if stopped and not outcome.failed else "failed"
+
+
+def _still_true(planned: Planned, folded: Replay) -> dict[ResourceAddress, str]:
+    """The digests of `Planned.seen`, without those of resources that a step was to record and did not."""
+    missed = {
+        step.address
+        for step in planned.plan.steps
+        if step.number not in folded.done or step.number in folded.undone
+    }
+    return {address: one for address, one in planned.seen.items() if address not in missed}

@@ -9,9 +9,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from reconciler.core.ports import ProviderPlugin
+from reconciler.errors import ReconcilerError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = ["ENTRY_POINTS", "discover"]
 
@@ -29,7 +33,7 @@ class _Plugins(Mapping[str, ProviderPlugin]):
         here = Path(__file__).parent
         self._own = sorted(found.parent.name for found in here.glob("*/provider.py"))
         self._loaded: dict[str, ProviderPlugin] = {}
-        self._found: dict[str, ProviderPlugin] | None = None
+        self._found: dict[str, EntryPoint] | None = None
 
     def __getitem__(self, name: str) -> ProviderPlugin:
         if name not in self._loaded:
@@ -37,14 +41,14 @@ class _Plugins(Mapping[str, ProviderPlugin]):
                 module = importlib.import_module(f"{__name__}.{name}")
                 self._loaded[name] = cast(ProviderPlugin, module.PLUGIN)
             else:
-                self._loaded[name] = self._foreign()[name]
+                self._loaded[name] = _loaded(self._foreign()[name])
         return self._loaded[name]
 
-    def _foreign(self) -> dict[str, ProviderPlugin]:
+    def _foreign(self) -> dict[str, EntryPoint]:
         if self._found is None:
             from importlib.metadata import entry_points
 
-            self._found = {point.name: point.load() for point in entry_points(group=ENTRY_POINTS)}
+            self._found = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
         return self._found
 
     def __iter__(self) -> Iterator[str]:
@@ -52,6 +56,17 @@ class _Plugins(Mapping[str, ProviderPlugin]):
 
     def __len__(self) -> int:
         return len({*self._own, *self._foreign()})
+
+
+def _loaded(point: EntryPoint) -> ProviderPlugin:
+    try:
+        return cast(ProviderPlugin, point.load())
+    except Exception as error:  # whatever another package's code does when it is imported
+        package = point.dist.name if point.dist is not None else point.value
+        raise ReconcilerError(
+            f"the provider {point.name!r} cannot be loaded: {type(error).__name__}: {error}",
+            hint=f"It comes with the package {package}. Repair or remove that.",
+        ) from error
 
 
 def discover() -> Mapping[str, ProviderPlugin]:

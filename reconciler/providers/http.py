@@ -3,7 +3,7 @@
 Retry policy
     A request that changes nothing is repeated after 429, 500, 502, 503, 504
     and after a lost connection, up to `ATTEMPTS` times, with exponential
-    backoff and full jitter; ``Retry-After`` is honoured up to `LONGEST_WAIT`.
+    backoff and jitter; ``Retry-After`` is honoured up to `LONGEST_WAIT`.
     A request that changes something is repeated only when it certainly had no
     effect: the connection was never made, or the answer was 429, or 401 with
     a token that could be renewed. Anything else without a clear answer is
@@ -11,7 +11,11 @@ Retry policy
 
 Errors name the method, the path, the status, the server's own words (vetted
 by the caller, shortened and masked here) and its request id. They never quote
-a header or a body.
+a header or a body. A 404 that is not the platform's own (a gateway's page,
+say) is no `NotFound`: it proves nothing gone.
+
+Proxies are those of ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY``; what
+listens on this machine is never asked through one.
 
 The only file besides ``state/backends/http.py`` that knows httpx.
 """
@@ -19,12 +23,15 @@ The only file besides ``state/backends/http.py`` that knows httpx.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import socket
 import ssl
 import sys
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
 from typing import Any, Final
 
 # httpx imports its own command line, and with it click, rich and pygments, which
@@ -53,10 +60,25 @@ if sys.modules.get("httpx._main") is None:
 ATTEMPTS: Final = 5
 LONGEST_WAIT: Final = 60.0
 _FIRST_WAIT: Final = 0.25
+_LONGEST_CONNECT: Final = 10.0
+_LONGEST_IDLE: Final = 4.0
+"""Seconds after which we close an idle connection: before common servers do (uvicorn after 5), because
+a write that meets a connection which is just being closed has an unknown outcome."""
+_RENEW_BEFORE: Final = 60.0
 _TRANSIENT: Final = frozenset({429, 500, 502, 503, 504})
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_UNSENDABLE = (
+    httpx.InvalidURL,
+    httpx.UnsupportedProtocol,
+    httpx.LocalProtocolError,
+    UnicodeError,
+)
+_TOKEN = re.compile(r"[!-~]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
+"""What moves a cursor, or changes the direction of text: a terminal would obey it."""
 _LONGEST_MESSAGE: Final = 300
+_UNKNOWN_AUTHORITY: Final = frozenset({18, 19, 20, 21})
+"""OpenSSL's codes for a chain that ends nowhere we trust, as against a certificate that is wrong itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +86,14 @@ class Answer:
     """A successful answer."""
 
     status: int
-    body: bytes
+    body: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An access token. ``expires`` is Unix time in seconds."""
+    """An access token. ``expires`` is Unix time in seconds, by our own clock."""
 
-    value: str
+    value: str = field(repr=False)
     expires: float
 
 
@@ -80,9 +102,14 @@ class HttpClient:
 
     *sign_in* fetches a new access token by means of this client; None when
     the platform wants none. *explain* takes the body of an error answer and
-    gives what may be shown of it. *concurrency* and *rate* (requests a
-    second, None for no limit) are the platform's, whatever the engine's
-    parallelism is.
+    gives what may be shown of it; *is_own* says whether such a body is the
+    platform's own and not that of something on the way. *concurrency* and
+    *rate* (requests a second, None for no limit) are the platform's, whatever
+    the engine's parallelism is. *timeout* bounds one answer as a whole, in
+    seconds.
+
+    Raises `Rejected` for an address, or a proxy in the environment, that
+    nothing can be sent to.
     """
 
     def __init__(
@@ -93,6 +120,7 @@ class HttpClient:
         platform: str,
         sign_in: Callable[[HttpClient], Awaitable[Token]] | None,
         explain: Callable[[bytes], str],
+        is_own: Callable[[bytes], bool],
         secrets: SecretSource,
         user_agent: str,
         concurrency: int,
@@ -106,24 +134,44 @@ class HttpClient:
         self.platform = platform
         self._sign_in = sign_in
         self._explain = explain
+        self._is_own = is_own
         self._secrets = secrets
         self._clock = clock
         self._random = random
         self._sleep = sleep
         self._token: Token | None = None
+        self._renew_at = 0.0
         self._signing_in = asyncio.Lock()
+        self._sign_ins = 0
+        self._sign_in_error: ProviderError | None = None
         self._room = asyncio.Semaphore(concurrency)
         self._rate = rate
         self._limiter: Any = None
-        self._client = httpx.AsyncClient(
-            base_url=base_url,
-            transport=transport,
-            verify=verify if transport is None else True,
-            timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0), pool=None),
-            limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
-            headers={"user-agent": user_agent, "accept": "application/json"},
-            follow_redirects=False,
-        )
+        connect = min(timeout, _LONGEST_CONNECT)
+        self._longest = timeout if transport is not None else connect + timeout
+        url = _address(base_url, platform)
+        try:
+            self._client = httpx.AsyncClient(
+                base_url=url,
+                transport=transport,
+                verify=verify,
+                timeout=httpx.Timeout(timeout, connect=connect, pool=None),
+                limits=httpx.Limits(
+                    max_connections=concurrency,
+                    max_keepalive_connections=concurrency,
+                    keepalive_expiry=_LONGEST_IDLE,
+                ),
+                headers={"user-agent": user_agent, "accept": "application/json"},
+                follow_redirects=False,
+                trust_env=not _is_here(url.host),
+            )
+        except (ImportError, ValueError, httpx.InvalidURL) as error:
+            # Not quoted: the address of a proxy may hold a password.
+            raise Rejected(
+                f"{platform}: the proxy that the environment names cannot be used",
+                platform=platform,
+                hint="HTTPS_PROXY, HTTP_PROXY or ALL_PROXY: only http:// and https:// proxies are supported.",
+            ) from error
 
     async def close(self) -> None:
         """Give back connections."""
@@ -156,15 +204,17 @@ class HttpClient:
         while True:
             attempt += 1
             headers = {} if body is None else {"content-type": content_type}
-            if signed and self._sign_in is not None:
-                headers["authorization"] = f"Bearer {(await self._current_token()).value}"
+            token = await self._current_token() if signed else None
+            if token is not None:
+                headers["authorization"] = f"Bearer {token.value}"
             outcome = await self._once(method, path, params, body, headers, repeatable)
             if isinstance(outcome, Answer):
                 return outcome
             error, wait = outcome
-            if isinstance(error, Unauthenticated) and signed and self._sign_in is not None and not renewed:
+            if isinstance(error, Unauthenticated) and token is not None and not renewed:
                 renewed = True
-                self._token = None
+                if self._token is token:  # else somebody was told before us, and has a new one already
+                    self._token = None
                 continue
             if wait is None or attempt >= ATTEMPTS:
                 raise error
@@ -188,55 +238,103 @@ class HttpClient:
             if self._rate is not None:
                 await self._limited()
             try:
-                response = await self._client.request(
-                    method, path, params=params, content=body, headers=headers
-                )
+                # httpx bounds each read; a server that sends a byte now and then would hold us for ever.
+                async with asyncio.timeout(self._longest):
+                    response = await self._client.request(
+                        method, path, params=params, content=body, headers=headers
+                    )
             except _NOT_SENT as error:
                 return self._unreachable(call, error)
-            except httpx.TimeoutException:
+            except _UNSENDABLE:
+                # Not quoted: what cannot be spelled may be a header.
+                return Rejected(
+                    f"{self.platform}: {call} cannot be sent",
+                    platform=self.platform,
+                    call=call,
+                    hint="Check `endpoint` in reconciler.toml.",
+                ), None
+            except (TimeoutError, httpx.TimeoutException):
                 return self._unanswered(call, "no answer in time", repeatable)
             except httpx.TransportError:
                 return self._unanswered(call, "the connection was lost before the answer", repeatable)
-            except httpx.InvalidURL as error:
-                return Rejected(f"{self.platform}: the address is no URL", call=call, hint=str(error)), None
+            except httpx.DecodingError:
+                return self._unanswered(call, "the answer cannot be decoded", repeatable)
         if response.is_success:
             return Answer(response.status_code, response.content)
         return self._refused(call, response, repeatable)
 
     async def _limited(self) -> None:
+        assert self._rate is not None
         if self._limiter is None:
             from aiolimiter import AsyncLimiter
 
-            rate = self._rate or 1.0
-            self._limiter = AsyncLimiter(max(1.0, rate), max(1.0, rate) / rate)
+            # One at a time: a bucket of many lets twice the rate through in its first second.
+            self._limiter = AsyncLimiter(1, 1 / self._rate)
         await self._limiter.acquire()
 
     # --- tokens ---
 
-    async def _current_token(self) -> Token:
-        if self._token is None or self._token.expires - self._clock() < 60:
+    async def _current_token(self) -> Token | None:
+        if self._sign_in is None:
+            return None
+        if self._token is not None and self._clock() < self._renew_at:
+            return self._token
+        while True:
+            seen = self._sign_ins
             async with self._signing_in:
-                if self._token is None or self._token.expires - self._clock() < 60:
-                    assert self._sign_in is not None
-                    self._token = await self._sign_in(self)
-                    self._secrets.learn(self._token.value)
-        return self._token
+                if self._sign_ins == seen:
+                    return await self._renew(self._sign_in)
+                # What came of it while we waited in line is true of us too: asking again, one after the
+                # other, would take everybody's retries in a row. Of a cancelled one nothing came.
+                if self._sign_in_error is not None:
+                    raise self._sign_in_error
+                if self._token is not None:
+                    return self._token
+
+    async def _renew(self, sign_in: Callable[[HttpClient], Awaitable[Token]]) -> Token:
+        self._token = self._sign_in_error = None
+        try:
+            token = await sign_in(self)
+            if not _TOKEN.fullmatch(token.value):
+                raise Unauthenticated(
+                    f"{self.platform} gave an access token that cannot be sent", platform=self.platform
+                )
+        except ProviderError as error:
+            self._sign_in_error = error
+            raise
+        finally:
+            self._sign_ins += 1
+        self._secrets.learn(token.value)
+        self._token = token
+        # A token that lives for less than a minute or two is used for half of its life.
+        left = token.expires - self._clock()
+        self._renew_at = token.expires - min(_RENEW_BEFORE, left / 2)
+        return token
 
     # --- errors ---
 
     def _unreachable(self, call: str, error: Exception) -> tuple[ProviderError, float | None]:
-        why, hint = "cannot connect", "Check `endpoint` in reconciler.toml, the network and the proxy."
-        if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            why = "its certificate is not trusted"
-            hint = "Name the certificate of your own authority with `ca_file` or SSL_CERT_FILE."
-        host = self._client.base_url.host
-        wrong = Unavailable(f"{self.platform} ({host}): {why}", platform=self.platform, call=call, hint=hint)
-        return wrong, None if "certificate" in why else 0.0
+        where = f"{self.platform} ({self._client.base_url.netloc.decode()})"
+        refused = _untrusted(error)
+        if refused is None:
+            why = f"cannot connect{self._vetted(_reason(error))}"
+            hint = "Check `endpoint` in reconciler.toml, the network and the proxy."
+        else:
+            why = f"its certificate is not trusted: {self._vetted(refused.verify_message)}"
+            hint = (
+                "Name the certificate of your own authority with `ca_file` or SSL_CERT_FILE."
+                if refused.verify_code in _UNKNOWN_AUTHORITY
+                else "Is `endpoint` the name that the certificate is for, and is the clock right?"
+            )
+        wrong = Unavailable(f"{where}: {why}", platform=self.platform, call=call, hint=hint)
+        return wrong, 0.0 if refused is None else None
 
     def _unanswered(self, call: str, why: str, repeatable: bool) -> tuple[ProviderError, float | None]:
+        text = f"{self.platform}: {call}: {why}"
         if repeatable:
-            return Unavailable(f"{self.platform}: {call}: {why}", platform=self.platform, call=call), 0.0
-        return OutcomeUnknown(f"{self.platform}: {call}: {why}", platform=self.platform, call=call), None
+            hint = "The platform or the network is in trouble; try again later."
+            return Unavailable(text, platform=self.platform, call=call, hint=hint), 0.0
+        return OutcomeUnknown(text, platform=self.platform, call=call), None
 
     def _refused(
         self, call: str, response: httpx.Response, repeatable: bool
@@ -273,7 +371,7 @@ class HttpClient:
                 return Forbidden(
                     summary, hint="The access key needs a role that permits this.", **where
                 ), None
-            case 404:
+            case 404 if self._is_own(response.content):
                 return NotFound(summary, **where), None
             case 409:
                 return AlreadyExists(summary, **where), None
@@ -281,10 +379,18 @@ class HttpClient:
                 return InUse(summary, **where), None
             case _ if status >= 500 and not repeatable:
                 return OutcomeUnknown(summary, **where), None
+            case 404:
+                hint = "This is not the platform's own answer. Check `endpoint`, and what stands before it."
+                return Rejected(summary, hint=hint, **where), None
+            case _ if 300 <= status < 400:
+                hint = "The address leads elsewhere: `endpoint` has to be the platform's own."
+                return Rejected(summary, hint=hint, **where), None
         return Rejected(summary, **where), None
 
     def _vetted(self, text: str) -> str:
-        text = self._secrets.mask(_CONTROL.sub(" ", text)).strip()
+        # Masked before and after: a secret of many lines is known with its line ends, and whole.
+        mask = self._secrets.mask
+        text = mask(_CONTROL.sub(" ", mask(text))).strip()
         return text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 1] + "…"
 
 
@@ -299,8 +405,62 @@ def _retry_after(text: str, now: float) -> float | None:
         pass
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - now)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
+
+
+def _address(text: str, platform: str) -> httpx.URL:
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL as error:
+        why = str(error)
+    else:
+        if url.port is None or 0 < url.port < 65536:
+            return url
+        why = f"there is no port {url.port}"
+    raise Rejected(
+        f"{platform}: its address cannot be used: {why}",
+        platform=platform,
+        hint="Check `endpoint` in reconciler.toml.",
+    )
+
+
+def _is_here(host: str) -> bool:
+    """Whether *host* is this machine: a proxy would look for it on its own."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """*error* and what led to it; of several tries the first."""
+    while error is not None:
+        if isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _untrusted(error: Exception) -> ssl.SSLCertVerificationError | None:
+    return next((one for one in _causes(error) if isinstance(one, ssl.SSLCertVerificationError)), None)
+
+
+def _reason(error: Exception) -> str:
+    """Why there is no connection, after a colon; empty when nobody says."""
+    if isinstance(error, httpx.ProxyError):
+        return f": the proxy answered {error}"
+    if isinstance(error, httpx.ConnectTimeout):
+        return ": no answer in time"
+    for one in _causes(error):
+        match one:
+            case ssl.SSLError(reason=str(reason)):
+                return f": TLS failed: {reason.replace('_', ' ').lower()}"
+            case socket.gaierror(strerror=str(text)):
+                return f": {text}"
+            case OSError(errno=int(number)):
+                return f": {os.strerror(number)}"
+    return ""
 
 
 class _Embedded(httpx.AsyncBaseTransport):
@@ -356,10 +516,19 @@ def embedded_transport(app: Any) -> httpx.AsyncBaseTransport:
     return _Embedded(app)
 
 
-def trust(ca_file: str | None) -> ssl.SSLContext | bool:
-    """What TLS trusts: the system's and ``SSL_CERT_FILE``'s authorities, and those in *ca_file*."""
-    if ca_file is None:
-        return True
-    context = ssl.create_default_context()
-    context.load_verify_locations(cafile=ca_file)
+def trust(ca_file: str | None) -> ssl.SSLContext:
+    """What TLS trusts: ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``, or else the system's authorities and the
+    public ones; and those in *ca_file*. Raises `ProviderError` for a file that holds none.
+    """
+    name = f"SSL_CERT_FILE ({os.environ.get('SSL_CERT_FILE')})"
+    try:
+        context = httpx.create_ssl_context()
+        context.load_default_certs()
+        if ca_file is not None:
+            name = f"ca_file ({ca_file})"
+            context.load_verify_locations(cafile=ca_file)
+    except OSError as error:  # an SSLError is one
+        no_certificate = isinstance(error, ssl.SSLError) or error.errno is None
+        why = "it holds no certificate in PEM form" if no_certificate else os.strerror(error.errno or 0)
+        raise ProviderError(f"the authorities in {name} cannot be used: {why}") from error
     return context

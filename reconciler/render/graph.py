@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from html import escape
 
 from reconciler.core.model import ResourceAddress
 from reconciler.core.planner import layers
+from reconciler.render.characters import columns, printable
 
 __all__ = ["dot", "mermaid", "svg"]
 
@@ -20,8 +20,8 @@ def mermaid(edges: Edges) -> str:
     names = {address: f"n{number}" for number, address in enumerate(sorted(edges))}
     lines = ["flowchart LR"]
     for address, name in names.items():
-        # Mermaid's own escape for quotes inside a label.
-        label = str(address).replace('"', "#quot;")
+        # Mermaid's own escape: a label may hold Markdown and HTML otherwise.
+        label = "".join(c if c.isalnum() or c in " ._-/:@" else f"#{ord(c)};" for c in str(address))
         lines.append(f'  {name}["{label}"]')
     for address in sorted(edges):
         lines += [
@@ -33,14 +33,19 @@ def mermaid(edges: Edges) -> str:
 def dot(edges: Edges) -> str:
     """A graph for Graphviz; an arrow points at what is needed."""
     lines = ["digraph stack {", "  rankdir=LR;", "  node [shape=box];"]
-    lines += [f"  {json.dumps(str(address))};" for address in sorted(edges)]
+    lines += [f"  {_dot_id(address)};" for address in sorted(edges)]
     for address in sorted(edges):
         lines += [
-            f"  {json.dumps(str(address))} -> {json.dumps(str(needed))};"
+            f"  {_dot_id(address)} -> {_dot_id(needed)};"
             for needed in sorted(edges[address])
             if needed in edges
         ]
     return "\n".join([*lines, "}"]) + "\n"
+
+
+def _dot_id(address: ResourceAddress) -> str:
+    # DOT knows no escapes but that of the quote; in a label, two backslashes are one.
+    return '"' + printable(str(address)).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 _HEIGHT, _GAP, _PAD, _LETTER = 28, 14, 20, 7.4
@@ -53,7 +58,7 @@ def svg(edges: Edges) -> str:
     left = float(_PAD)
     tallest = 0.0
     for row in rows:
-        width = max((len(str(address)) for address in row), default=0) * _LETTER + 24
+        width = max((columns(str(address)) for address in row), default=0) * _LETTER + 24
         for number, address in enumerate(row):
             place[address] = (left, _PAD + number * (_HEIGHT + _GAP), width)
         tallest = max(tallest, len(row) * (_HEIGHT + _GAP))
@@ -84,6 +89,6 @@ def svg(edges: Edges) -> str:
         x, y, wide = place[address]
         parts.append(
             f'<rect x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{_HEIGHT}" rx="5"/>'
-            f'<text x="{x + 12:.1f}" y="{y + 18.5:.1f}">{escape(str(address))}</text>'
+            f'<text x="{x + 12:.1f}" y="{y + 18.5:.1f}">{escape(printable(str(address)))}</text>'
         )
     return "\n".join([*parts, "</svg>"]) + "\n"

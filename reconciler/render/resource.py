@@ -7,9 +7,10 @@ from typing import Any
 
 from reconciler.core.attributes import ID, Attributes, replace_markers
 from reconciler.core.model import Path, Remote
+from reconciler.render.characters import printable
 from reconciler.render.text import PLAIN, Palette, quoted
-from reconciler.render.view import HIDDEN
 from reconciler.render.view import shown as in_words
+from reconciler.render.view import visible
 
 __all__ = ["resource_lines", "resource_view"]
 
@@ -41,25 +42,20 @@ def resource_view(
         "source": source,
         "id": live.id if live is not None else None,
         "details": dict(live.details) if live is not None else {},
-        "live": _visible((), named(live.attributes.values_), shown) if live is not None else None,
+        "live": visible(named(live.attributes.values_), shown) if live is not None else None,
         "desired": in_words(named(desired.values_)) if desired is not None else None,
         "applied": in_words(named(prior.values_)) if prior is not None else None,
         "used_by": [str(user) for user in live.used_by or ()] if live is not None else [],
     }
 
 
-def _visible(path: Path, value: Any, shown: Callable[[Path, Any], bool]) -> Any:
-    if isinstance(value, Mapping) and not (len(value) == 1 and next(iter(value)).startswith("$")):
-        return {key: _visible((*path, key), item, shown) for key, item in value.items()}
-    return in_words(value) if shown(path, value) else HIDDEN
-
-
 def resource_lines(view: Mapping[str, Any], palette: Palette = PLAIN) -> Iterator[str]:
     """A resource as text: what it is, each field with what the specs want where that differs, its users."""
-    yield f"{palette.bold}{view['address'] or 'not managed'}{palette.end}  {view['status']}"
+    name = printable(view["address"] or "not managed")
+    yield f"{palette.bold}{name}{palette.end}  {view['status']}"
     for name, value in (("spec", view["source"]), ("id", view["id"]), *view["details"].items()):
         if value:
-            yield f"  {name.replace('_', ' '):<12} {value}"
+            yield f"  {name.replace('_', ' '):<12} {printable(str(value))}"
     live = view["live"] if view["live"] is not None else {}
     desired = view["desired"] if view["desired"] is not None else {}
     yield ""
@@ -73,16 +69,19 @@ def resource_lines(view: Mapping[str, Any], palette: Palette = PLAIN) -> Iterato
             yield from _value_lines(name, live[name])
             if name in desired and desired[name] != live[name] and view["applied"] is not None:
                 yield f"    {palette.change}the spec wants{palette.end} {quoted(desired[name])}"
-    tools = live.get("tools") or (desired.get("tools") if not live else None)
-    if tools:
+    tools = (live or desired).get("tools") or {}
+    wanted = desired.get("tools", tools) if view["applied"] is not None else tools
+    if tools or wanted:
         yield ""
         yield f"{palette.bold}Tools and connections{palette.end}"
-        for name, tool in tools.items():
-            yield f"  {name}: {_connection(tool)}"
+        yield from (f"  {printable(f'{name}: {_connection(tool)}')}" for name, tool in tools.items())
+        if wanted != tools:
+            yield f"  {palette.change}the spec wants{palette.end}{'' if wanted else ' none'}"
+            yield from (f"    {printable(f'{name}: {_connection(tool)}')}" for name, tool in wanted.items())
     yield ""
     if view["used_by"]:
         yield f"{palette.bold}Used by{palette.end}"
-        yield from (f"  {user}" for user in view["used_by"])
+        yield from (f"  {printable(user)}" for user in view["used_by"])
     elif view["live"] is not None:
         yield "Used by nothing."
 
@@ -90,7 +89,7 @@ def resource_lines(view: Mapping[str, Any], palette: Palette = PLAIN) -> Iterato
 def _value_lines(name: str, value: Any) -> Iterator[str]:
     if isinstance(value, Mapping) and value:
         yield f"  {name}"
-        yield from (f"    {key} = {quoted(item)}" for key, item in value.items())
+        yield from (f"    {printable(key)} = {quoted(item)}" for key, item in value.items())
     else:
         yield f"  {name} = {quoted(value)}"
 

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from reconciler.core.model import Path
 from reconciler.core.report import PastRun
+from reconciler.render.characters import printable
 from reconciler.render.text import PLAIN, Palette, quoted
-from reconciler.render.view import shown
+from reconciler.render.view import shown as in_words
+from reconciler.render.view import visible
 
 __all__ = ["past_run_lines", "past_run_view"]
 
 
-def past_run_view(run: PastRun) -> dict[str, Any]:
-    """A past run for people and tools: what each step wrote, over what, and how it ended."""
+def past_run_view(
+    run: PastRun, *, shown: Callable[[Path, Any], bool] = lambda path, value: True
+) -> dict[str, Any]:
+    """A past run for people and tools: what each step wrote, over what, and how it ended.
+
+    *shown* says whether a value that the platform had may be seen.
+    """
     return {
         "format_version": 1,
         "run": run.id,
@@ -34,8 +42,8 @@ def past_run_view(run: PastRun) -> dict[str, Any]:
                 "id": past.remote_id or None,
                 "error": past.error or None,
                 "remedy": past.remedy or None,
-                "wrote": shown(past.step.attributes.values_) if past.step.attributes is not None else None,
-                "before": shown(past.before.values_) if past.before is not None else None,
+                "wrote": in_words(past.step.attributes.values_) if past.step.attributes is not None else None,
+                "before": visible(past.before.values_, shown) if past.before is not None else None,
             }
             for past in run.steps
         ],
@@ -48,14 +56,14 @@ def past_run_lines(view: Mapping[str, Any], palette: Palette = PLAIN) -> Iterato
     for name in ("command", "who", "started", "ended", "digest", "revision"):
         if view[name]:
             yield f"  {name:<9} {view[name]}"
-    yield from (f"  {text}" for text in view["edited"])
+    yield from (f"  {printable(text)}" for text in view["edited"])
     for step in view["steps"]:
         yield ""
-        yield f"  {step['verb']} {palette.bold}{step['address']}{palette.end}: {step['outcome']}"
+        yield f"  {step['verb']} {palette.bold}{printable(step['address'])}{palette.end}: {step['outcome']}"
         if step["error"]:
-            yield f"    {step['error']}"
+            yield from (f"    {printable(line)}" for line in step["error"].split("\n"))
         if step["remedy"]:
-            yield f"    To do it by hand: {step['remedy']}"
+            yield f"    To do it by hand: {printable(step['remedy'])}"
         if step["id"]:
             yield f"    id = {quoted(step['id'])}"
         wrote, before = step["wrote"] or {}, step["before"] or {}

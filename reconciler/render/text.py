@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler.errors import Complaint
+from reconciler.render.characters import columns, printable
 
 __all__ = [
     "COLOURED",
@@ -21,6 +23,7 @@ __all__ = [
     "error_lines",
     "ledger_lines",
     "plan_lines",
+    "quoted",
     "summary_line",
 ]
 
@@ -74,6 +77,10 @@ COLOURED: Final = Palette(
 )
 
 
+_WORDS: Final = re.compile(r"\((sensitive|secret from [^\n]+|id of [^\n]+, known after apply)\)")
+"""What a view says in place of a value."""
+
+
 def quoted(value: Any) -> str:
     """A value on one line, as TOML would spell it."""
     if value is None:
@@ -81,11 +88,9 @@ def quoted(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        if value.startswith("(") and value.endswith(")"):
-            return value  # words of a view, such as (sensitive)
-        return json.dumps(value, ensure_ascii=False)
+        return printable(value if _WORDS.fullmatch(value) else json.dumps(value, ensure_ascii=False))
     if isinstance(value, Mapping):
-        inner = ", ".join(f"{key} = {quoted(item)}" for key, item in value.items())
+        inner = ", ".join(f"{printable(key)} = {quoted(item)}" for key, item in value.items())
         return f"{{ {inner} }}" if inner else "{}"
     if isinstance(value, Sequence):
         return f"[{', '.join(map(quoted, value))}]"
@@ -104,7 +109,7 @@ def plan_lines(view: Mapping[str, Any], palette: Palette = PLAIN, *, width: int 
         yield ""
     if view["partial"]:
         yield f"{palette.warn}This plan is partial.{palette.end} Left out by --target or --exclude:"
-        yield from (f"  {text}" for text in view["partial"])
+        yield from (f"  {printable(text)}" for text in view["partial"])
         yield ""
     if not changes:
         yield "No objects need to be destroyed." if view["destroy"] else NO_CHANGES
@@ -113,7 +118,7 @@ def plan_lines(view: Mapping[str, Any], palette: Palette = PLAIN, *, width: int 
     if view["policy"]:
         yield ""
         yield f"{palette.remove}This plan may not be applied as it stands:{palette.end}"
-        yield from (f"  {text}" for text in view["policy"])
+        yield from (f"  {printable(text)}" for text in view["policy"])
 
 
 def summary_line(counts: Mapping[str, int]) -> str:
@@ -138,7 +143,7 @@ def apply_line(counts: Mapping[str, int], *, destroy: bool) -> str:
 
 
 def _warning(text: str, palette: Palette) -> Iterator[str]:
-    first, *rest = text.split("\n")
+    first, *rest = map(printable, text.rstrip("\n").split("\n"))
     yield f"{palette.warn}Warning:{palette.end} {first}"
     yield from rest
     yield ""
@@ -149,11 +154,12 @@ def _change_lines(change: Mapping[str, Any], palette: Palette, width: int) -> It
     source = change["source"]
     where = f" ({source['file']}:{source['line']})" if source else ""
     symbol = f"{palette.of(action)}{_SYMBOLS[action]}{palette.end}"
-    address = f"{palette.bold}{change['address']}{palette.end}"
+    address = f"{palette.bold}{printable(change['address'])}{palette.end}"
     moved = f", moved from {change['moved_from']}" if change["moved_from"] and action != "move" else ""
-    yield f"{symbol} {address}: {change['reason']}{moved}{palette.dim}{where}{palette.end}"
+    why = printable(change["reason"] + moved)
+    yield f"{symbol} {address}: {why}{palette.dim}{printable(where)}{palette.end}"
     for risk in change["risk"]:
-        yield f"    {palette.warn}! {risk}{palette.end}"
+        yield f"    {palette.warn}! {printable(risk)}{palette.end}"
     if change["irreversible"]:
         yield f"    {palette.warn}! {change['irreversible']}{palette.end}"
     for one in change["fields"]:
@@ -165,42 +171,43 @@ def _field_lines(one: Mapping[str, Any], palette: Palette, width: int) -> Iterat
     notes = [_CAUSES[one["cause"]]] if one["cause"] in _CAUSES else []
     if one["forces_replace"]:
         notes.append("forces replacement")
-    note = f"   {palette.dim}({', '.join(notes)}){palette.end}" if notes else ""
-    path = one["path"]
+    words = f"   ({', '.join(notes)})" if notes else ""
+    note = f"{palette.dim}{words}{palette.end}" if notes else ""
+    path = printable(one["path"])
     if one["sensitive"]:
         yield f"    {palette.change}~{palette.end} {path} changed (secret){note}"
     elif before is None:
         yield f"    {palette.add}+{palette.end} {path} = {quoted(after)}{note}"
     elif after is None:
         yield f"    {palette.remove}-{palette.end} {path} = {quoted(before)}{note}"
-    elif _is_long(before) and _is_long(after):
+    elif _reads_better_by_line(before, after):
         yield f"    {palette.change}~{palette.end} {path}{note}"
         yield from _line_diff(before, after, palette)
     else:
         old, new = quoted(before), quoted(after)
-        if len(path) + len(old) + len(new) + 14 <= width:
+        if columns(f"    ~ {path} = {old} -> {new}{words}") <= width:
             yield f"    {palette.change}~{palette.end} {path} = {old} -> {new}{note}"
         else:
             yield f"    {palette.change}~{palette.end} {path} = {old}{note}"
-            yield f"      {' ' * max(0, len(path) - 1)} -> {new}"
+            yield f"      {' ' * columns(path)}-> {new}"
 
 
-def _is_long(value: Any) -> bool:
-    if isinstance(value, str):
-        return "\n" in value
-    return isinstance(value, Sequence) and len(value) > 4
+def _reads_better_by_line(before: Any, after: Any) -> bool:
+    if isinstance(before, str) and isinstance(after, str):
+        return "\n" in before or "\n" in after
+    return isinstance(before, list) and isinstance(after, list) and max(len(before), len(after)) > 4
 
 
 def _line_diff(before: Any, after: Any, palette: Palette) -> Iterator[str]:
+    # Split at line feeds alone: a carriage return or a missing last line end is a difference, too.
     old, new = (
-        value.splitlines() if isinstance(value, str) else list(map(quoted, value))
+        list(map(printable, value.split("\n"))) if isinstance(value, str) else list(map(quoted, value))
         for value in (before, after)
     )
-    for line in difflib.ndiff(old, new):
-        mark, text = line[:1], line[2:]
-        if mark in "+-":
-            colour = palette.add if mark == "+" else palette.remove
-            yield f"        {colour}{mark}{palette.end} {text}"
+    for tag, start, end, new_start, new_end in difflib.SequenceMatcher(None, old, new).get_opcodes():
+        if tag != "equal":
+            yield from (f"        {palette.remove}-{palette.end} {line}" for line in old[start:end])
+            yield from (f"        {palette.add}+{palette.end} {line}" for line in new[new_start:new_end])
 
 
 def ledger_lines(view: Mapping[str, Any], palette: Palette = PLAIN) -> Iterator[str]:
@@ -226,11 +233,11 @@ def ledger_lines(view: Mapping[str, Any], palette: Palette = PLAIN) -> Iterator[
         if len(rows) > most and name == "done":
             continue
         for row in rows[:most]:
-            yield f"    {row['verb']} {row['address']}"
+            yield f"    {row['verb']} {printable(row['address'])}"
             if row["error"]:
-                yield f"      {row['error']}"
+                yield from (f"      {printable(line)}" for line in row["error"].split("\n"))
             if row["remedy"]:
-                yield f"      To do it by hand: {row['remedy']}"
+                yield f"      To do it by hand: {printable(row['remedy'])}"
         if len(rows) > most:
             yield f"    … and {len(rows) - most} more"
 
@@ -240,7 +247,7 @@ def drift_lines(view: Mapping[str, Any], palette: Palette = PLAIN, *, width: int
     for text in view["warnings"]:
         yield from _warning(text, palette)
     for one in view["drift"]:
-        address = f"{palette.bold}{one['address']}{palette.end}"
+        address = f"{palette.bold}{printable(one['address'])}{palette.end}"
         if one["gone"]:
             yield f"{palette.remove}-{palette.end} {address} is gone from the platform"
         else:
@@ -256,27 +263,46 @@ def drift_lines(view: Mapping[str, Any], palette: Palette = PLAIN, *, width: int
         yield f"No drift. {checked} as last applied."
 
 
-def complaint_lines(complaint: Complaint, palette: Palette = PLAIN) -> Iterator[str]:
-    """One complaint: what, where, the line with a caret, what to do."""
-    yield f"{palette.remove}Error:{palette.end} {palette.bold}{complaint.summary}{palette.end}"
+def complaint_lines(complaint: Complaint, palette: Palette = PLAIN, *, width: int = 80) -> Iterator[str]:
+    """One complaint: what, where, the line with a caret (cut to *width* around it), what to do."""
+    yield f"{palette.remove}Error:{palette.end} {palette.bold}{printable(complaint.summary)}{palette.end}"
     if complaint.file:
         place = f" line {complaint.line}, column {complaint.column}" if complaint.line else ""
-        yield f"  on {complaint.file}{place}:"
+        yield f"  on {printable(complaint.file)}{place}:"
     if complaint.excerpt:
         number = str(complaint.line)
-        text = complaint.excerpt.expandtabs(1)
-        start = max(0, complaint.column - 60)
-        yield f"    {palette.dim}{number} |{palette.end} {text[start : start + 100]}"
-        yield f"    {' ' * len(number)} {palette.dim}|{palette.end} {' ' * (complaint.column - 1 - start)}^"
+        text, before = _around(complaint.excerpt, complaint.column - 1, width - len(number) - 7)
+        yield f"    {palette.dim}{number} |{palette.end} {text}"
+        yield f"    {' ' * len(number)} {palette.dim}|{palette.end} {' ' * before}^"
     if complaint.hint:
-        yield from (f"  {line}".rstrip() for line in complaint.hint.split("\n"))
+        yield from (f"  {printable(line)}".rstrip() for line in complaint.hint.split("\n"))
+
+
+def _around(line: str, at: int, room: int) -> tuple[str, int]:
+    """What *room* columns can show of *line* around character *at*, and how many of them stand before it."""
+    first, last = max(0, at - 2 * room), at + 2 * room
+    # One character for one, so that a place in the line stays where it is.
+    text = "".join(c if c.isprintable() else " " if c == "\t" else "\ufffd" for c in line[first:last])
+    mark = at - first
+    text = text.ljust(mark + 1)
+    start, end = 0, len(text)
+    while columns(text[start:mark]) > room * 2 // 3 or (start and not columns(text[start])):
+        start += 1
+    while columns(text[start:end]) + (first + end < len(line)) > room:
+        end -= 1
+    cut = text[start:end]
+    if first + start:
+        cut = "…" + " " * (columns(cut[0]) - 1) + cut[1:]
+    if first + end < len(line):
+        cut += "…"
+    return cut.rstrip(), columns(text[start:mark])
 
 
 def error_lines(summary: str, hint: str, more: Iterable[str] = (), palette: Palette = PLAIN) -> Iterator[str]:
     """One error: what, perhaps a list, what to do."""
-    first, *rest = summary.split("\n")
+    first, *rest = map(printable, summary.split("\n"))
     yield f"{palette.remove}Error:{palette.end} {palette.bold}{first}{palette.end}"
     yield from (f"  {line}" for line in rest)
-    yield from (f"  - {line}" for line in more)
+    yield from (f"  - {printable(line)}" for line in more)
     if hint:
-        yield from (f"  {line}".rstrip() for line in hint.split("\n"))
+        yield from (f"  {printable(line)}".rstrip() for line in hint.split("\n"))

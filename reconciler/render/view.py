@@ -7,7 +7,8 @@ whose it will be.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from reconciler.core.attributes import ID, REF, SECRET
@@ -15,7 +16,17 @@ from reconciler.core.model import Action, Cause, Change, FieldChange, Path, Plan
 from reconciler.core.planner import plan_digest
 from reconciler.core.report import DriftReport, RunReport
 
-__all__ = ["HIDDEN", "dotted", "drift_view", "plan_view", "run_view", "summary"]
+__all__ = [
+    "HIDDEN",
+    "dotted",
+    "drift_view",
+    "field_view",
+    "plan_view",
+    "run_view",
+    "shown",
+    "summary",
+    "visible",
+]
 
 HIDDEN: Final = "(sensitive)"
 
@@ -31,7 +42,8 @@ def dotted(path: Path) -> str:
         elif not text:
             text = part
         else:
-            text += f".{part}" if part.replace("_", "a").replace("-", "a").isalnum() else f'."{part}"'
+            plain = part.replace("_", "a").replace("-", "a").isalnum()
+            text += f".{part}" if plain else f".{json.dumps(part, ensure_ascii=False)}"
     return text
 
 
@@ -39,9 +51,9 @@ def shown(value: Any) -> Any:
     """A value with markers in words."""
     if isinstance(value, Mapping):
         if len(value) == 1:
-            if SECRET in value:
-                how, what = next(iter(value[SECRET].items()))
-                return f"(secret from {how} {what[0] if isinstance(what, list) else what})"
+            # Only a reference that we made: a platform may have a variable of the marker's name.
+            if isinstance(value.get(SECRET), Mapping):
+                return f"(secret from {_source(value[SECRET])})"
             if REF in value:
                 return f"(id of {value[REF]}, known after apply)"
             if ID in value:
@@ -50,6 +62,21 @@ def shown(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [shown(item) for item in value]
     return value
+
+
+def visible(value: Any, may_be_seen: Callable[[Path, Any], bool], path: Path = ()) -> Any:
+    """A value that a platform showed, with markers in words, and without what may not be seen."""
+    if isinstance(value, Mapping) and not (len(value) == 1 and next(iter(value)).startswith("$")):
+        return {key: visible(item, may_be_seen, (*path, key)) for key, item in value.items()}
+    return shown(value) if may_be_seen(path, value) else HIDDEN
+
+
+def _source(reference: Mapping[str, Any]) -> str:
+    """Where a secret comes from; only the program of a command is named."""
+    how, what = next(iter(reference.items()), ("nowhere", ""))
+    if isinstance(what, list):
+        what = what[0] if what else ""
+    return f"{how} {what}".strip()
 
 
 def field_view(change: FieldChange) -> View:
@@ -110,11 +137,11 @@ def plan_view(plan: Plan) -> View:
             {
                 "address": change["address"],
                 "fields": fields,
-                "gone": change["reason"] == "gone from the platform",
+                "gone": _is_gone(change),
             }
             for change in changes
             if (fields := [f for f in change["fields"] if f["cause"] in (Cause.DRIFT, Cause.BOTH)])
-            or change["reason"] == "gone from the platform"
+            or _is_gone(change)
         ],
         "warnings": list(plan.warnings),
         "policy": list(plan.refusals),
@@ -150,6 +177,10 @@ def _change_view(change: Change, made: Step | None) -> View:
         "used_by": [str(user) for user in change.used_by],
         "fields": fields,
     }
+
+
+def _is_gone(change: View) -> bool:
+    return bool(change["reason"].startswith("gone from the platform"))
 
 
 def _flat(path: Path, value: Any) -> Iterable[tuple[Path, Any]]:

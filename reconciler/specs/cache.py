@@ -2,15 +2,18 @@
 
 One blob in the stack's ``.reconciler`` directory, keyed by the digest of each
 file's bytes and of whatever else it was made from. It can be deleted at any
-time; a damaged one is ignored. Only files without a complaint are in it.
+time; a damaged one is ignored: it begins with a digest of itself, because what
+it says is planned without anybody looking at the file again. Only files
+without a complaint are in it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -32,12 +35,18 @@ class CachedResource(msgspec.Struct, array_like=True, frozen=True):
 
 
 class CachedSpec(msgspec.Struct, array_like=True, frozen=True):
-    """What one file gives. ``needs`` are other files that it was made from, with their digests."""
+    """What one file gives.
+
+    ``needs`` are other files that it was made from, with their digests; a file
+    that would be used if it were there has the digest ``""``. ``placed`` is
+    false for a pattern, which is on no platform.
+    """
 
     digest: str
     resources: tuple[CachedResource, ...]
     warnings: tuple[str, ...]
     needs: tuple[tuple[str, str], ...]
+    placed: bool
 
 
 class _Blob(msgspec.Struct, array_like=True):
@@ -48,6 +57,11 @@ class _Blob(msgspec.Struct, array_like=True):
 
 
 _decoder = msgspec.json.Decoder(_Blob)
+_CHECKSUM: Final = 16
+
+
+def _checksum(data: bytes | memoryview) -> bytes:
+    return hashlib.blake2b(data, digest_size=_CHECKSUM).digest()
 
 
 class Cache:
@@ -57,12 +71,12 @@ class Cache:
         self._path = path
         self._version = version
         self._blob = _Blob(version, "", msgspec.Raw(b"null"), {})
-        try:
-            blob = _decoder.decode(path.read_bytes())
-            if blob.version == version:
-                self._blob = blob
-        except (OSError, msgspec.DecodeError):
-            pass
+        with contextlib.suppress(OSError, msgspec.DecodeError):
+            data = memoryview(path.read_bytes())
+            if data[:_CHECKSUM] == _checksum(data[_CHECKSUM:]):
+                blob = _decoder.decode(data[_CHECKSUM:])
+                if blob.version == version:
+                    self._blob = blob
         self._changed = False
 
     def config(self, digest: str) -> bytes | None:
@@ -90,10 +104,17 @@ class Cache:
         if not self._changed:
             return
         fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-        with contextlib.suppress(OSError):
+        data = msgspec.json.encode(self._blob)
+        try:
             self._path.parent.mkdir(mode=0o700, exist_ok=True)
+            with contextlib.suppress(FileExistsError), (self._path.parent / ".gitignore").open("x") as file:
+                file.write("*\n")
             handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(handle, "wb") as file:
-                file.write(msgspec.json.encode(self._blob))
+            with os.fdopen(handle, "wb") as blob:
+                blob.write(_checksum(data))
+                blob.write(data)
             fresh.replace(self._path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                fresh.unlink()
         self._changed = False

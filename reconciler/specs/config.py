@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +13,15 @@ import msgspec
 
 from reconciler.core.model import Move, ResourceAddress
 from reconciler.core.policy import Policy
-from reconciler.core.ports import ProviderPlugin
+from reconciler.core.ports import Problem, ProviderPlugin
 from reconciler.errors import Complaint, SpecErrors, UsageError
 from reconciler.specs.cache import Cache
-from reconciler.specs.text import TomlFile, parse
+from reconciler.specs.text import TomlFile, parse, plain_secrets, unreadable
 
-__all__ = ["CONFIG_NAME", "PlatformConfig", "Settings", "StackConfig", "load_config", "schema"]
+__all__ = ["CONFIG_NAME", "PlatformConfig", "Settings", "StackConfig", "load_config"]
 
 CONFIG_NAME = "reconciler.toml"
+_PLATFORM_NAME = re.compile(r"[\w-]+")  # part of addresses and of file names
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +86,13 @@ def load_config(directory: Path, plugins: Mapping[str, ProviderPlugin], *, versi
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise SpecErrors([Complaint(f"cannot be read: {error.strerror}", CONFIG_NAME)]) from error
+        raise SpecErrors([unreadable(CONFIG_NAME, error)]) from error
     digest = hashlib.sha256(data).hexdigest()
     directory = directory.resolve()
     cache = Cache(directory / ".reconciler" / "cache", version)
-    known = cache.config(digest)
+    known = _known(cache, digest, plugins)
     if known is not None:
-        return StackConfig(msgspec.json.decode(known, type=Settings), directory, digest, plugins, cache)
+        return StackConfig(known, directory, digest, plugins, cache)
     file = parse(path, CONFIG_NAME, data)
     if isinstance(file, Complaint):
         raise SpecErrors([file])
@@ -99,46 +101,52 @@ def load_config(directory: Path, plugins: Mapping[str, ProviderPlugin], *, versi
     return StackConfig(settings, directory, digest, plugins, cache)
 
 
+def _known(cache: Cache, digest: str, plugins: Mapping[str, ProviderPlugin]) -> Settings | None:
+    """What the cache knows, if it is of use: a provider may have been removed since."""
+    found = cache.config(digest)
+    if found is None:
+        return None
+    try:
+        settings = msgspec.json.decode(found, type=Settings)
+    except msgspec.DecodeError:
+        return None
+    return settings if all(one.provider in plugins for one in settings.platforms.values()) else None
+
+
 def _read(file: TomlFile, plugins: Mapping[str, ProviderPlugin]) -> Settings:
     # Only here, not at the top: pydantic takes longer to import than the rest of a small plan.
     from reconciler.core.reading import nearest, read
     from reconciler.specs.config_model import ConfigModel
 
     model, problems = read(ConfigModel, file.table)
-    complaints = [
-        file.complaint(problem.path, problem.summary, problem.hint, want=_want(problem.summary))
-        for problem in problems
-    ]
+    found = list(problems)
     platforms: dict[str, PlatformConfig] = {}
     tables = file.table.get("platforms", {})
     for name, table in tables.items() if isinstance(tables, dict) else ():
-        if not isinstance(table, dict) or "provider" not in table:
+        if not isinstance(table, dict):
             continue  # said above
         at = ("platforms", name)
-        if not name or "." in name:
-            complaints.append(
-                file.complaint(
-                    at, f"{name!r} cannot name a platform", "Use a word without a dot.", want="key"
-                )
-            )
-        provider = table["provider"]
+        if not _PLATFORM_NAME.fullmatch(name):
+            found.append(Problem(at, f"{name!r} cannot name a platform", "Use letters, digits, - and _."))
+        provider = table.get("provider")
         plugin = plugins.get(provider) if isinstance(provider, str) else None
-        if plugin is None:
+        if plugin is None or not isinstance(provider, str):
             meant = nearest(str(provider), plugins)
-            hint = f"Did you mean {meant!r}? " if meant else ""
-            complaints.append(
-                file.complaint(
-                    (*at, "provider"),
-                    f"there is no provider {provider!r}",
-                    f"{hint}Known: {', '.join(sorted(plugins))}.",
-                )
-            )
+            hint = (f"Did you mean {meant!r}? " if meant else "") + f"Known: {', '.join(sorted(plugins))}."
+            missing = "`provider` is missing" if provider is None else f"there is no provider {provider!r}"
+            found.append(Problem((*at, "provider"), missing, hint))
             continue
         settings, wrong = plugin.read_settings({k: v for k, v in table.items() if k != "provider"})
-        complaints += [
-            file.complaint((*at, *p.path), p.summary, p.hint, want=_want(p.summary)) for p in wrong
-        ]
+        found += [Problem((*at, *one.path), one.summary, one.hint) for one in wrong]
         platforms[name] = PlatformConfig(name, provider, settings)
+    for problem in found:
+        if _is_about_key(problem) and problem.path[0] == "platforms":
+            file.conceal(problem.path)  # a secret below a name with a slip in it, perhaps
+    complaints = [
+        file.complaint(one.path, one.summary, one.hint, want="key" if _is_about_key(one) else "value")
+        for one in found
+    ]
+    complaints += plain_secrets(file, () if model is None else model.policy.not_secret, complaints)
     if complaints or model is None:
         raise SpecErrors(complaints)
     return Settings(
@@ -155,12 +163,5 @@ def _read(file: TomlFile, plugins: Mapping[str, ProviderPlugin]) -> Settings:
     )
 
 
-def _want(summary: str) -> Literal["key", "value"]:
-    return "key" if summary.startswith("unknown key") else "value"
-
-
-def schema() -> dict[str, Any]:
-    """JSON Schema of ``reconciler.toml`` without the settings of platforms."""
-    from reconciler.specs.config_model import ConfigModel
-
-    return ConfigModel.model_json_schema()
+def _is_about_key(problem: Problem) -> bool:
+    return problem.summary.startswith("unknown key")

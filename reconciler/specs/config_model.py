@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections import Counter
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from reconciler.core.model import ResourceAddress
 from reconciler.core.policy import Policy
@@ -23,6 +24,7 @@ def _address(text: str) -> str:
 
 
 Address = Annotated[str, AfterValidator(_address)]
+Limit = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class StackTable(Table):
@@ -45,11 +47,9 @@ class StateTable(Table):
 class PolicyTable(Table):
     """``[policy]``."""
 
-    max_cpu_cores: float | None = Field(None, ge=0, description="Most CPU cores that one spec may ask for.")
-    max_memory_gb: float | None = Field(
-        None, ge=0, description="Most memory, in GiB, as the vendors' guides count."
-    )
-    max_gpus: float | None = Field(None, ge=0, description="Most GPUs that one spec may ask for.")
+    max_cpu_cores: Limit | None = Field(None, description="Most CPU cores that one spec may ask for.")
+    max_memory_gb: Limit | None = Field(None, description="Most memory, in GiB as the guides count.")
+    max_gpus: Limit | None = Field(None, description="Most GPUs that one spec may ask for.")
     allowed_scopes: list[str] | None = Field(None, description="Scopes that specs may choose.")
     allowed_images: list[str] | None = Field(None, description="Globs that images must match.")
     not_secret: list[str] = Field(
@@ -92,6 +92,27 @@ class MovedTable(Table):
     old: Address = Field(alias="from", description="The address that the state knows the object by.")
     new: Address = Field(alias="to", description="Its address in the specs now.")
 
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        old, new = ResourceAddress.parse(self.old), ResourceAddress.parse(self.new)
+        if old == new:
+            raise refuse(f"{old} is moved to itself", "Remove this entry.")
+        if old.kind != new.kind:
+            # Its id would be looked for among objects that it is none of, and its object forgotten.
+            raise refuse(f"{old} and {new} are of different kinds", "Keep the kind; change the name.")
+        return self
+
+
+def _unambiguous(moves: list[MovedTable]) -> list[MovedTable]:
+    for end, addresses in (
+        ("from", Counter(move.old for move in moves)),
+        ("to", Counter(move.new for move in moves)),
+    ):
+        for address, count in addresses.items():
+            if count > 1:
+                raise refuse(f"{count} entries have `{end}` = {address}", "Keep the one that is meant.")
+    return moves
+
 
 class ConfigModel(Table):
     """``reconciler.toml``."""
@@ -101,4 +122,4 @@ class ConfigModel(Table):
     platforms: dict[str, dict[str, Any]] = Field(min_length=1, description="The platforms, by name.")
     policy: PolicyTable = PolicyTable()
     apply: ApplyTable = ApplyTable()
-    moved: list[MovedTable] = Field(default_factory=list)
+    moved: Annotated[list[MovedTable], AfterValidator(_unambiguous)] = Field(default_factory=list)

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import dropwhile, takewhile
 from pathlib import Path as FilePath
 from typing import Any, Final, Literal
 
@@ -29,7 +30,7 @@ from reconciler.core.ports import Fact, Place, Problem
 from reconciler.errors import Complaint, LimitErrors, SpecErrors, UsageError
 from reconciler.specs.cache import CachedResource, CachedSpec
 from reconciler.specs.config import CONFIG_NAME, StackConfig
-from reconciler.specs.text import TomlFile, parse
+from reconciler.specs.text import TomlFile, parse, plain_secrets, unreadable
 
 __all__ = ["complaint_for", "load_specs"]
 
@@ -40,6 +41,8 @@ _LIFECYCLE: Final[Mapping[str, type]] = {
     "adopt": bool,
     "ignore_changes": list,
 }
+_REFERENCE: Final = frozenset({"env", "file", "command"})
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def load_specs(config: StackConfig, *, revision: str = "") -> SpecSet:
@@ -60,54 +63,105 @@ def load_specs(config: StackConfig, *, revision: str = "") -> SpecSet:
         digest=loader.digest,
         revision=revision,
         moves=config.settings.moves,
-        warnings=tuple(loader.warnings),
+        warnings=tuple(dict.fromkeys(loader.warnings)),
     )
 
 
 def complaint_for(config: StackConfig, resource: Resource, problem: Problem) -> Complaint:
     """A complaint about a resource, found after the specs were read, at its place in the spec."""
     source = resource.source
-    parsed = parse(config.directory / source.file, source.file)
-    if isinstance(parsed, Complaint):
-        return Complaint(problem.summary, source.file, source.line, hint=problem.hint)
-    path = _place_in(parsed, resource.address.platform, problem.path)
-    return parsed.complaint(path, problem.summary, problem.hint)
+    files: list[TomlFile] = []
+    following: str | None = source.file
+    while following is not None and all(file.name != following for file in files):
+        parsed = parse(config.directory / following, following)
+        if isinstance(parsed, Complaint):
+            return Complaint(problem.summary, source.file, source.line, hint=problem.hint)
+        files.append(parsed)
+        wanted = parsed.table.get("extends")
+        candidates = _candidates(wanted, following) if isinstance(wanted, str) else ()
+        following = next((name for name in candidates if (config.directory / name).is_file()), None)
+    platform = resource.address.platform
+    return _Merged.of(files).complaint(problem.path, problem.summary, problem.hint, platform=platform)
 
 
-def _place_in(file: TomlFile, platform: str, path: Path) -> Path:
-    """Where a path of the merged table stands in the file: in ``[on.PLATFORM]``, or at the top."""
-    here = path
-    while here:
-        for full in (("on", platform, *here), here):
-            if file.has(full):
-                return full
-        here = here[:-1]
-    return ("on", platform)
+def _candidates(wanted: str, asking: str) -> tuple[str, ...]:
+    """The files that ``extends = wanted`` may mean in the file *asking*; the first that exists is it."""
+    beside = (FilePath(asking).parent / f"{wanted}.toml").as_posix()
+    return tuple(dict.fromkeys((beside, f"{wanted}.toml")))
 
 
 @dataclass
 class _Merged:
-    """A spec with all that it extends, nearest file first."""
+    """A spec with all that it extends, nearest file first.
+
+    ``needs`` are the files that it was made from besides its own, as in
+    `CachedSpec`.
+    """
 
     table: dict[str, Any]
     files: list[TomlFile]
+    needs: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(cls, files: list[TomlFile], needs: tuple[tuple[str, str], ...] = ()) -> _Merged:
+        """*files*, each of which extends the one behind it."""
+        table: dict[str, Any] = {}
+        for file in reversed(files):
+            table |= {key: _overlaid(table.get(key), value, _depth(key)) for key, value in file.table.items()}
+        if "name" in table and "name" not in files[0].table:
+            del table["name"]  # a copy has a name of its own
+        table.pop("extends", None)
+        return cls(table, files, needs)
 
     def complaint(
         self, path: Path, summary: str, hint: str = "", *, platform: str = "", limit: bool = False
     ) -> Complaint:
-        """A complaint at *path*, in the file that says it."""
+        """A complaint at *path* of the merged table, in the file that says it.
+
+        With *platform*, the table is what that platform gets: its own fields
+        laid over the shared ones.
+        """
         want: Literal["key", "value"] = "key" if summary.startswith("unknown key") else "value"
-        here = path
-        while here:
-            for file in self.files:
-                for full in (("on", platform, *here), here) if platform else (here,):
-                    if file.has(full):
-                        return file.complaint(
-                            full, summary, hint, want=want if here == path else "key", limit=limit
-                        )
-            here = here[:-1]
-        top: Path = ("on", platform) if platform else ()
-        return self.files[0].complaint(top, summary, hint, limit=limit)
+        # Where the part of *path* that was followed so far is said, what counts most first.
+        said: list[tuple[TomlFile, Path, Any]] = [(file, (), file.table) for file in self.files]
+        depth = 1 if platform else _depth(path[0]) if path else 0
+        if platform:
+            own = (_at(file, ("on", platform)) for file in self.files)
+            said = [*(one for one in own if one is not None), *said]
+        here: tuple[TomlFile, Path] = (self.files[0], ("on", platform) if platform else ())
+        for part in path:
+            said = [(file, (*at, part), value[part]) for file, at, value in said if _holds(value, part)]
+            if not said:
+                return here[0].complaint(here[1], summary, hint, want="key", limit=limit)
+            here = said[0][:2]
+            # Tables that merge say together what is in them; anything else is said once.
+            said = list(takewhile(lambda one: _merges(one[2]), said))[: None if depth > 0 else 1] or said[:1]
+            depth -= 1
+        return here[0].complaint(here[1], summary, hint, want=want, limit=limit)
+
+    def conceal(self, key: str) -> None:
+        """Show nothing of what the field *key* holds, wherever it is said."""
+        for file in self.files:
+            file.conceal((key,))
+            placements = file.table.get("on")
+            for platform in placements if isinstance(placements, dict) else ():
+                file.conceal(("on", platform, key))
+
+
+def _holds(value: Any, part: str | int) -> bool:
+    if isinstance(value, list):
+        return isinstance(part, int) and part < len(value)
+    return isinstance(value, dict) and part in value
+
+
+def _at(file: TomlFile, path: Path) -> tuple[TomlFile, Path, Any] | None:
+    """What *file* says at *path*, if it says anything."""
+    value: Any = file.table
+    for part in path:
+        if not isinstance(value, dict) or part not in value:
+            return None
+        value = value[part]
+    return file, path, value
 
 
 @dataclass
@@ -122,10 +176,11 @@ class _Loader:
     _parsed: dict[str, TomlFile | None] = field(default_factory=dict)
     _identities: list[str] = field(default_factory=list)
     _facts: list[tuple[Resource, tuple[tuple[str, Any, Path], ...]]] = field(default_factory=list)
-    _hidden: dict[tuple[str, int], int] = field(default_factory=dict)
-    _unplaced: dict[str, Complaint] = field(default_factory=dict)
     _extended: set[str] = field(default_factory=set)
-    _new: dict[str, CachedSpec] = field(default_factory=dict)
+    _unread: set[str] = field(default_factory=set)
+    _failed: set[str] = field(default_factory=set)
+    _meant: dict[str, str] = field(default_factory=dict)
+    _specs: dict[str, CachedSpec] = field(default_factory=dict)
 
     def load(self) -> None:
         self._read_files()
@@ -140,45 +195,46 @@ class _Loader:
             )
             return
         missed = False
+        sound: dict[str, CachedSpec] = {}
         for name in self._digests:
             known = self.config.cache.spec(name, self._digests[name])
-            if known is not None and all(self._digests.get(other) == d for other, d in known.needs):
-                self._new[name] = known
+            if known is not None and all(self._digests.get(other, "") == d for other, d in known.needs):
+                self._specs[name] = sound[name] = known
                 self._extended.update(other for other, _ in known.needs)
             else:
                 missed = True
-                self._read_spec(name)
-        for name, spec in self._new.items():
+                if self._read_spec(name):
+                    sound[name] = self._specs[name]
+        for name, spec in self._specs.items():
             self._take(name, spec)
-        self.complaints += [c for name, c in self._unplaced.items() if name not in self._extended]
+        self._check_placed()
         self._check_doubles()
         self._check_references()
         self._check_limits()
-        self.config.cache.keep_specs(self._new, changed=missed)
-        self.complaints = [self._without_secret(complaint) for complaint in self.complaints]
-
-    def _without_secret(self, complaint: Complaint) -> Complaint:
-        """*complaint*, its excerpt cut where a secret begins: messages end up in logs."""
-        column = self._hidden.get((complaint.file, complaint.line))
-        if column is None:
-            return complaint
-        return replace(complaint, excerpt=complaint.excerpt[: column - 1] + "(hidden)")
+        self.config.cache.keep_specs(sound, changed=missed)
 
     # --- files ---
 
     def _read_files(self) -> None:
         whole = hashlib.sha256()
-        for path, name in sorted(_spec_files(self.config.directory), key=lambda found: found[1]):
+        for path, name in sorted(
+            _spec_files(self.config.directory, self._complain_of_folder), key=lambda found: found[1]
+        ):
+            if not name.isprintable() and (shown := _printable(name)) != name:
+                self._miss(shown)
+                self.complaints.append(
+                    Complaint(
+                        "this file has a name that cannot be shown",
+                        shown,
+                        hint="Rename it: UTF-8, without control characters.",
+                    )
+                )
+                continue
             try:
                 data = _read_bytes(path)
             except OSError as error:
-                self.complaints.append(
-                    Complaint(
-                        f"cannot be read: {error.strerror}",
-                        name,
-                        hint="Check that it is a file, and its permissions.",
-                    )
-                )
+                self._miss(name)
+                self.complaints.append(unreadable(name, error))
                 continue
             self._digests[name] = found = hashlib.sha256(data).hexdigest()
             if self.config.cache.spec(name, found) is None:
@@ -187,59 +243,78 @@ class _Loader:
         whole.update(self.config.digest.encode())
         self.digest = f"sha256:{whole.hexdigest()}"
 
+    def _miss(self, name: str) -> None:
+        """Remember that the file *name* is there, whatever is in it."""
+        self._unread.add(name)
+        self._failed.add(FilePath(name).stem)
+
+    def _complain_of_folder(self, name: str, error: OSError) -> None:
+        self._miss(name)
+        self.complaints.append(
+            Complaint(
+                f"this folder cannot be read: {error.strerror}",
+                _printable(name),
+                hint="Specs that cannot be seen are not taken for gone. Check its permissions.",
+            )
+        )
+
     def _file(self, name: str) -> TomlFile | None:
         if name not in self._parsed:
-            found = parse(self.config.directory / name, name, self._data.get(name))
+            found = self._parse(name)
             if isinstance(found, Complaint):
+                self._miss(name)
                 self.complaints.append(found)
                 self._parsed[name] = None
             else:
                 self._parsed[name] = found
         return self._parsed[name]
 
+    def _parse(self, name: str) -> TomlFile | Complaint:
+        data = self._data.get(name)
+        if data is None:
+            try:
+                data = _read_bytes(str(self.config.directory / name))
+            except OSError as error:
+                return unreadable(name, error)
+            if hashlib.sha256(data).hexdigest() != self._digests[name]:
+                # Or the cache would take this content for that of the digest.
+                return Complaint("this file was changed while it was read", name, hint="Run again.")
+        return parse(self.config.directory / name, name, data)
+
     # --- one spec ---
 
-    def _read_spec(self, name: str) -> None:
+    def _read_spec(self, name: str) -> bool:
+        """Read the file *name*; whether there is nothing to complain of.
+
+        What it gives in spite of mistakes is looked at beside all other specs.
+        """
         file = self._file(name)
         if file is None:
-            return
+            return False
         before = len(self.complaints)
-        merged = self._merge(name, file)
-        if merged is None:
-            return
-        self._suspect(file)
-        reader = _SpecReader(self.config, name, merged)
-        reader.read()
-        self.complaints += reader.complaints
-        if reader.unplaced is not None:
-            self._unplaced[name] = reader.unplaced
-        if len(self.complaints) == before:
-            needs = tuple((other.name, self._digests[other.name]) for other in merged.files[1:])
-            self._new[name] = CachedSpec(
-                self._digests[name], tuple(reader.resources), tuple(reader.warnings), needs
+        merged = self._merge(file)
+        if merged is not None:
+            reader = _SpecReader(self.config, name, merged)
+            reader.read()
+            self.complaints += reader.complaints
+            self._specs[name] = CachedSpec(
+                self._digests[name],
+                tuple(reader.resources),
+                tuple(reader.warnings),
+                merged.needs,
+                reader.placed,
             )
+        said = self.complaints[before:]
+        self.complaints += plain_secrets(file, self.config.settings.not_secret, said)
+        if merged is not None and len(self.complaints) == before:
+            return True
+        self._failed.add(str(file.table.get("name", FilePath(name).stem)))
+        return False
 
-    def _suspect(self, file: TomlFile) -> None:
-        from reconciler.specs.plaintext import suspicions
-
-        allowed = self.config.settings.not_secret
-        for found in suspicions(file.table):
-            name = ".".join(map(str, found.path))
-            if any(fnmatchcase(name, glob) for glob in allowed):
-                continue
-            complaint = file.complaint(
-                found.path,
-                f"a secret in plain text: {found.why}",
-                "Keep its value out of git: make a credential that takes it by reference, "
-                '{ env = "NAME" }, and refer to that. '
-                f'If it is no secret: [policy] not_secret = ["{name}"]',
-            )
-            self.complaints.append(complaint)
-            self._hidden[complaint.file, complaint.line] = complaint.column
-
-    def _merge(self, name: str, file: TomlFile) -> _Merged | None:
+    def _merge(self, file: TomlFile) -> _Merged | None:
         """The file with what it extends below it."""
         files = [file]
+        needs: list[tuple[str, str]] = []
         while (wanted := files[-1].table.get("extends")) is not None:
             here = files[-1]
             if not isinstance(wanted, str):
@@ -249,41 +324,51 @@ class _Loader:
                 return None
             target = self._named(wanted, here.name)
             if target is None:
-                from reconciler.core.reading import nearest
-
-                meant = nearest(wanted, (other.removesuffix(".toml") for other in self._digests))
-                hint = (
-                    f"Did you mean {meant!r}?"
-                    if meant
-                    else "Name a spec of this stack by its file, without .toml."
-                )
-                self.complaints.append(here.complaint(("extends",), f"there is no spec {wanted!r}", hint))
+                self._complain_of_extends(here, wanted)
                 return None
             if any(target == other.name for other in files):
-                ring = " -> ".join([*(other.name for other in files), target])
-                self.complaints.append(
-                    here.complaint(("extends",), f"specs extend one another in a circle: {ring}")
-                )
+                self._complain_of_ring(files, target)
                 return None
+            for candidate in _candidates(wanted, here.name):
+                needs.append((candidate, self._digests.get(candidate, "")))
+                if candidate == target:
+                    break
             self._extended.add(target)
             base = self._file(target)
             if base is None:
                 return None
             files.append(base)
-        table: dict[str, Any] = {}
-        for other in reversed(files):
-            table = _overlaid(table, other.table)
-        if "name" in table and "name" not in file.table:
-            del table["name"]  # a copy has a name of its own
-        table.pop("extends", None)
-        return _Merged(table, files)
+        return _Merged.of(files, tuple(needs))
+
+    def _complain_of_ring(self, files: list[TomlFile], target: str) -> None:
+        """Say it once, however many specs are in the circle or lead into it."""
+        ring = list(dropwhile(lambda file: file.name != target, files))
+        first = min(range(len(ring)), key=lambda number: ring[number].name)
+        ring = [*ring[first:], *ring[:first]]
+        names = " -> ".join(file.name for file in (*ring, ring[0]))
+        self.complaints.append(
+            ring[0].complaint(
+                ("extends",),
+                f"specs extend one another in a circle: {names}",
+                "Remove one of these `extends`.",
+            )
+        )
 
     def _named(self, wanted: str, asking: str) -> str | None:
-        beside = FilePath(asking).parent / f"{wanted}.toml"
-        for candidate in (beside.as_posix(), f"{wanted}.toml"):
-            if candidate in self._digests:
-                return candidate
-        return None
+        return next((name for name in _candidates(wanted, asking) if name in self._digests), None)
+
+    def _complain_of_extends(self, file: TomlFile, wanted: str) -> None:
+        from reconciler.core.reading import nearest
+
+        if any(name in self._unread for name in _candidates(wanted, file.name)):
+            return  # it is there and cannot be read, which is said already
+        if wanted not in self._meant:  # many may extend what somebody took away
+            self._meant[wanted] = nearest(wanted, (name.removesuffix(".toml") for name in self._digests))
+        meant = self._meant[wanted]
+        hint = (
+            f"Did you mean {meant!r}?" if meant else "Name a spec of this stack by its file, without .toml."
+        )
+        self.complaints.append(file.complaint(("extends",), f"there is no spec {wanted!r}", hint))
 
     # --- all specs ---
 
@@ -302,15 +387,33 @@ class _Loader:
             if one.facts:
                 self._facts.append((resource, one.facts))
 
+    def _check_placed(self) -> None:
+        """A spec on no platform is a pattern for others, or a mistake."""
+        if self._unread:
+            return  # what cannot be read may extend it
+        for name, spec in self._specs.items():
+            if spec.placed or name in self._extended:
+                continue
+            known = ", ".join(f"[on.{platform}]" for platform in sorted(self.config.settings.platforms))
+            file = self._file(name)
+            if file is not None:
+                self.complaints.append(
+                    file.complaint(
+                        (), "this spec is placed on no platform", f"Say where it is to be: {known}."
+                    )
+                )
+
     def _check_doubles(self) -> None:
         seen: dict[ResourceAddress, Resource] = {}
         for resource in self.resources:
             first = seen.setdefault(resource.address, resource)
             if first is not resource:
+                merged = self._merged(resource)
+                named = merged is not None and "name" in merged.table
                 self.complaints.append(
                     self._complaint(
                         resource,
-                        ("name",),
+                        ("name",) if named else (),
                         f"{resource.address} is defined twice; the other one is in {first.source}",
                         "Give one of them another `name`, or remove it.",
                     )
@@ -333,16 +436,15 @@ class _Loader:
     def _check_references(self) -> None:
         known = {resource.address: resource for resource in self.resources}
         edges: dict[ResourceAddress, tuple[ResourceAddress, ...]] = {}
-        unknown = False
         for address, resource in known.items():
             if not resource.depends_on:
                 continue
-            edges[address] = resource.depends_on
+            edges[address] = tuple(needed for needed in resource.depends_on if needed in known)
             for needed in resource.depends_on:
-                if needed not in known:
-                    unknown = True
+                # What a spec with another mistake would have defined is not missing.
+                if needed not in known and needed.name not in self._failed:
                     self._complain_of_reference(resource, needed, known)
-        if unknown or not edges:
+        if not edges:
             return
         for needs in list(edges.values()):
             for needed in needs:
@@ -368,7 +470,9 @@ class _Loader:
     ) -> None:
         from reconciler.core.reading import nearest
 
-        meant = nearest(str(needed), map(str, known))
+        if str(needed) not in self._meant:
+            self._meant[str(needed)] = nearest(str(needed), map(str, known))
+        meant = self._meant[str(needed)]
         hint = f"Did you mean {meant}? " if meant else ""
         if needed.kind == "credential":
             hint += (
@@ -379,7 +483,7 @@ class _Loader:
             hint = "`reconciler graph` shows the addresses that there are."
         self.complaints.append(
             self._complaint(
-                resource, self._path_of(resource, needed), f"there is no {needed} in the specs", hint
+                resource, self._path_of(resource, needed), f"there is no {needed} in the specs", hint.rstrip()
             )
         )
 
@@ -388,7 +492,9 @@ class _Loader:
         for path, text in marked(resource.attributes.values_, REF):
             if text == str(needed):
                 return path
-        return ("depends_on",)
+        merged = self._merged(resource)
+        listed = [] if merged is None else merged.table.get("depends_on", [])
+        return ("depends_on", listed.index(str(needed))) if str(needed) in listed else ("depends_on",)
 
     def _check_limits(self) -> None:
         policy = self.config.settings.policy
@@ -406,12 +512,16 @@ class _Loader:
                     )
                 )
 
+    def _merged(self, resource: Resource) -> _Merged | None:
+        file = self._file(resource.source.file)
+        return None if file is None else self._merge(file)
+
     def _complaint(
         self, resource: Resource, path: Path, summary: str, hint: str = "", *, limit: bool = False
     ) -> Complaint:
-        file = self._file(resource.source.file)
-        assert file is not None, "a resource of a file that does not parse"
-        merged = self._merge(resource.source.file, file) or _Merged(file.table, [file])
+        merged = self._merged(resource)
+        if merged is None:  # changed since it was read
+            return Complaint(summary, resource.source.file, resource.source.line, hint=hint, limit=limit)
         return merged.complaint(path, summary, hint, platform=resource.address.platform, limit=limit)
 
 
@@ -430,38 +540,62 @@ class _SpecReader:
         self._config = config
         self._name = name
         self._merged = merged
+        self._attributes: set[str] = set()
+        self._fields: set[str] = set()
+        self._unset: set[str] = set()
         self.complaints: list[Complaint] = []
         self.resources: list[CachedResource] = []
         self.warnings: list[str] = []
-        self.unplaced: Complaint | None = None
+        self.placed = True
 
     def read(self) -> None:
         table = self._merged.table
         kind = table.get("kind", "environment")
         name = table.get("name", FilePath(self._name).stem)
-        for key, value in (("kind", kind), ("name", name)):
-            if not isinstance(value, str) or not value:
-                self._complain((key,), f"`{key}` must be text in quotes")
-                return
+        if not self._is_word("kind", kind) or not self._is_word("name", name):
+            return
+        self._conceal(kind)
         placements = table.get("on", {})
         if not isinstance(placements, dict):
             self._complain(("on",), "`on` must be tables, such as [on.runai]")
             return
         lifecycle = self._lifecycle(table.get("lifecycle", {}))
         depends_on = self._depends_on(table.get("depends_on", []))
-        if not placements:
-            known = ", ".join(f"[on.{platform}]" for platform in sorted(self._config.settings.platforms))
-            self.unplaced = self._merged.files[0].complaint(
-                (), "this spec is placed on no platform", f"Say where it is to be: {known}."
-            )
-            return
         self._check_keys(kind, list(placements))
+        self.placed = bool(placements)
         for platform, own in placements.items():
             if self._known(platform, kind, own):
                 self._place(platform, kind, name, own, lifecycle, depends_on)
+        self._check_ignored_changes(lifecycle.ignore_changes)
 
     def _complain(self, path: Path, summary: str, hint: str = "", platform: str = "") -> None:
         self.complaints.append(self._merged.complaint(path, summary, hint, platform=platform))
+
+    def _is_word(self, key: str, value: Any) -> bool:
+        if not isinstance(value, str):
+            self._complain((key,), f"`{key}` must be text in quotes")
+        elif not value.strip():
+            self._complain((key,), f"`{key}` must not be empty")
+        elif found := _CONTROL.search(value):
+            self._complain((key,), f"`{key}` must not have the character U+{ord(found[0]):04X} in it")
+        else:
+            return True
+        return False
+
+    def _conceal(self, kind: str) -> None:
+        """Where secrets belong, also a mistake is not to be shown: it may be the secret."""
+        plugins = [self._config.plugin(name) for name in self._config.settings.platforms]
+        kinds = [plugin.kinds[kind] for plugin in plugins if kind in plugin.kinds]
+        if not any(one.write_only for one in kinds):
+            return
+        public = {key for plugin in plugins if kind in plugin.kinds for key in plugin.spec_fields(kind)}
+        public -= {key for one in kinds for key in one.write_only}
+        placements = self._merged.table.get("on")
+        tables = [self._merged.table, *(placements.values() if isinstance(placements, dict) else ())]
+        for table in tables:
+            for key in table if isinstance(table, dict) else ():
+                if key not in public and key not in _STRUCTURE and key != "ignore":
+                    self._merged.conceal(key)
 
     def _known(self, platform: str, kind: str, own: Any) -> bool:
         from reconciler.core.reading import nearest
@@ -491,24 +625,27 @@ class _SpecReader:
             return False
         return True
 
+    def _fields_of(self, kind: str) -> set[str]:
+        """The fields that a spec of *kind* may have on any platform of the stack."""
+        plugins = map(self._config.plugin, self._config.settings.platforms)
+        return {key for plugin in plugins if kind in plugin.kinds for key in plugin.spec_fields(kind)}
+
     def _check_keys(self, kind: str, platforms: list[str]) -> None:
         """Complain of keys at the top that nobody knows."""
         from reconciler.core.reading import nearest
 
-        known = set(_STRUCTURE)
-        for plugin in self._config.plugins.values():
-            if kind in plugin.kinds:
-                known |= plugin.spec_fields(kind)
-        if known == _STRUCTURE:
+        fields = self._fields_of(kind)
+        if not fields:
             return  # an unknown kind is said elsewhere
-        here: set[str] = set(_STRUCTURE)
+        here: set[str] = set()
         for platform in platforms:
             if platform in self._config.settings.platforms:
                 plugin = self._config.plugin(platform)
                 if kind in plugin.kinds:
                     here |= plugin.spec_fields(kind)
+        here = (here or fields) | _STRUCTURE
         for key in self._merged.table:
-            if key not in known:
+            if key not in fields and key not in _STRUCTURE:
                 meant = nearest(key, here)
                 hint = f"Did you mean `{meant}`?" if meant else f"Known here: {', '.join(sorted(here))}."
                 self._complain((key,), f"unknown key `{key}`", hint)
@@ -524,32 +661,38 @@ class _SpecReader:
     ) -> None:
         plugin = self._config.plugin(platform)
         fields = plugin.spec_fields(kind)
-        ignored = own.get("ignore", [])
-        if not isinstance(ignored, list) or not all(isinstance(key, str) for key in ignored):
-            self._complain(("ignore",), "`ignore` must be a list of field names", platform=platform)
-            return
+        ignored = self._ignored(platform, kind, own)
+        # A copy may leave out what the original says, on this platform too.
+        said = (_at(self._merged.files[0], ("on", platform)) or (None, None, {}))[2]
+        left_out = ignored if "ignore" in said else ()
+        own = {k: v for k, v in own.items() if k != "ignore" and (k in said or k not in left_out)}
         shared: dict[str, Any] = {}
         for key, value in self._merged.table.items():
             if key in _STRUCTURE or key in ignored:
                 continue
             if key in fields:
                 shared[key] = value
-            elif any(key in p.spec_fields(kind) for p in self._config.plugins.values() if kind in p.kinds):
+            elif key in self._fields_of(kind):
                 self._complain(
                     (key,),
                     f"{platform} cannot carry `{key}`",
                     f'Remove it, or leave it out there: [on.{platform}] ignore = ["{key}"]',
                 )
-        table = _overlaid(shared, {key: value for key, value in own.items() if key != "ignore"})
+        self._warn_of_shadows(platform, shared, own)
+        table = _overlaid(shared, own, 2)
         reading = plugin.read_spec(kind, table, Place(platform, name, self._config.directory))
         for problem in reading.problems:
-            self.complaints.append(
-                self._merged.complaint(problem.path, problem.summary, problem.hint, platform=platform)
-            )
+            self._complain(problem.path, problem.summary, problem.hint, platform)
         self.warnings += [f"{self._name}: {text}" for text in reading.warnings]
         line = self._merged.files[0].line_of_table("on", platform)
+        self._fields |= fields
+        # What a mistake kept from being read might have any attribute.
+        self._unset |= fields if reading.problems else fields - table.keys()
         for draft in reading.drafts:
-            references = {text for _, text in marked(draft.attributes, REF)}
+            self._attributes |= draft.attributes.keys()
+            needs = {text for _, text in marked(draft.attributes, REF)} | set(depends_on)
+            if draft.kind != kind:
+                needs.discard(f"{platform}.{draft.kind}.{name}")  # what comes with a spec may be named in it
             self.resources.append(
                 CachedResource(
                     platform=platform,
@@ -557,12 +700,12 @@ class _SpecReader:
                     name=name,
                     line=line,
                     attributes=msgspec.Raw(msgspec.json.encode(draft.attributes)),
-                    depends_on=tuple(sorted({*depends_on, *references})),
+                    depends_on=tuple(sorted(needs)),
                     lifecycle=(
                         lifecycle.prevent_destroy,
                         lifecycle.create_before_destroy,
                         lifecycle.adopt,
-                        tuple(key for key in lifecycle.ignore_changes if key in draft.attributes),
+                        lifecycle.ignore_changes,
                     ),
                     facts=tuple((fact.name, fact.value, fact.path) for fact in draft.facts),
                     identity=canonical(
@@ -570,6 +713,34 @@ class _SpecReader:
                     ).decode(),
                 )
             )
+
+    def _ignored(self, platform: str, kind: str, own: Mapping[str, Any]) -> frozenset[str]:
+        """The fields that are left out on *platform*."""
+        from reconciler.core.reading import nearest
+
+        ignored = own.get("ignore", [])
+        if not isinstance(ignored, list) or not all(isinstance(key, str) for key in ignored):
+            self._complain(("ignore",), "`ignore` must be a list of field names", platform=platform)
+            return frozenset()
+        fields = self._fields_of(kind)
+        for number, key in enumerate(ignored):
+            if key not in fields:
+                meant = nearest(key, fields)
+                hint = f"Did you mean {meant!r}?" if meant else "Name shared fields, those at the top."
+                self._complain(("ignore", number), f"there is no field {key!r}", hint, platform)
+        return frozenset(ignored)
+
+    def _warn_of_shadows(self, platform: str, shared: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+        """A copy that sets a shared field which the original sets for this very platform sets nothing."""
+        file, *bases = self._merged.files
+        for key in file.table.keys() & shared.keys() & own.keys():
+            said = _at(file, ("on", platform, key))
+            merges = isinstance(shared[key], dict) and isinstance(own[key], dict)
+            if said is None and not merges:
+                by = next(base.name for base in bases if _at(base, ("on", platform, key)) is not None)
+                self.warnings.append(
+                    f"{self._name}: `{key}` has no effect on {platform}: [on.{platform}] of {by} sets it"
+                )
 
     def _lifecycle(self, table: Any) -> Lifecycle:
         if not isinstance(table, dict):
@@ -593,6 +764,22 @@ class _SpecReader:
                 values[key] = tuple(value) if isinstance(value, list) else value
         return Lifecycle(**values)
 
+    def _check_ignored_changes(self, names: tuple[str, ...]) -> None:
+        """A name that stops nothing from being changed is a mistake that somebody would find out too late."""
+        from reconciler.core.reading import nearest
+
+        if not self._fields:
+            return  # it is placed nowhere, or nowhere that is known
+        known = self._attributes | self._unset
+        for number, name in enumerate(names):
+            if name not in known:
+                # A field that the spec sets, and that no attribute has the name of, becomes something else.
+                meant = nearest(name, known) if name not in self._fields else ""
+                here = ", ".join(sorted(self._attributes or known))
+                hint = f"Did you mean {meant!r}?" if meant else f"Known here: {here}."
+                at = ("lifecycle", "ignore_changes", number)
+                self._complain(at, f"there is no field {name!r} to leave alone", hint)
+
     def _depends_on(self, value: Any) -> tuple[str, ...]:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             self._complain(("depends_on",), "`depends_on` must be a list of addresses")
@@ -606,23 +793,36 @@ class _SpecReader:
         return tuple(good)
 
 
-def _overlaid(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """*over* laid over *under*: tables merge key by key, anything else takes the place of what was there."""
-    result = dict(under)
-    for key, value in over.items():
-        below = result.get(key)
-        result[key] = (
-            _overlaid(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
-        )
-    return result
+def _depth(key: str | int) -> int:
+    """How deep the tables at a key of a file merge: a field by its keys, ``on`` by platforms and fields."""
+    return 3 if key == "on" else 1
 
 
-def _spec_files(directory: FilePath) -> Iterator[tuple[str, str]]:
-    """Every TOML file of the stack, with its name in it, but hidden folders and stacks below this one."""
+def _merges(value: Any) -> bool:
+    """Whether a table adds to one below it, instead of taking its place as a reference to a secret does."""
+    return isinstance(value, dict) and not (value and value.keys() <= _REFERENCE)
+
+
+def _overlaid(under: Any, over: Any, depth: int) -> Any:
+    """*over* laid over *under*: tables merge key by key to *depth*, anything else takes the place."""
+    if depth == 0 or not _merges(under) or not _merges(over):
+        return over
+    return {**under, **{key: _overlaid(under.get(key), value, depth - 1) for key, value in over.items()}}
+
+
+def _spec_files(directory: FilePath, failed: Callable[[str, OSError], None]) -> Iterator[tuple[str, str]]:
+    """Every TOML file of the stack, with its name in it, but hidden folders and stacks below this one.
+
+    *failed* is told of folders that cannot be read.
+    """
     waiting = [(str(directory), "")]
     while waiting:
         folder, prefix = waiting.pop()
-        entries = list(os.scandir(folder))
+        try:
+            entries = list(os.scandir(folder))
+        except OSError as error:
+            failed(prefix.rstrip("/") or ".", error)
+            continue
         if prefix and any(entry.name == CONFIG_NAME for entry in entries):
             continue
         for entry in entries:
@@ -636,9 +836,14 @@ def _spec_files(directory: FilePath) -> Iterator[tuple[str, str]]:
                 waiting.append((entry.path, f"{prefix}{name}/"))
 
 
+def _printable(name: str) -> str:
+    """A file's name as it can be shown: what is not text, or would move the cursor, is replaced."""
+    return _CONTROL.sub("\ufffd", os.fsencode(name).decode(errors="replace"))
+
+
 def _read_bytes(path: str) -> bytes:
     # A hundred thousand times in a row: the bare calls take a third of what a file object does.
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe must not hold us up
     try:
         parts = []
         while part := os.read(handle, 1 << 16):

@@ -22,7 +22,8 @@ def revision(directory: Path, *, exact: bool) -> str:
         return found
     try:
         done = subprocess.run(
-            ["git", "status", "--porcelain", "--", "."],  # noqa: S607 - the user's git, wherever it is
+            # The user's git, wherever it is; it takes no lock, and our own files do not count.
+            ["git", "--no-optional-locks", "status", "--porcelain", "--", ".", ":!.reconciler"],  # noqa: S607
             cwd=directory,
             capture_output=True,
             timeout=30,
@@ -51,6 +52,6 @@ def _head(git: Path) -> str:
             commit, _, ref = line.partition(" ")
             if ref == name:
                 return commit
-    except OSError:
+    except (OSError, ValueError):
         pass
     return ""

@@ -8,11 +8,13 @@ for each resource, sorted by address::
     …
     ]}
 
-Attributes stay as they are in the file until somebody looks into them, so
-that reading a state costs little more than its bytes.
+The checksum is over all the rest, header and resources. Attributes stay as
+they are in the file until somebody looks into them, so that reading a state
+costs little more than its bytes.
 
-A plan file is one JSON document on one line. It is canonical: what is read is
-written again and compared, so that a changed byte anywhere is noticed.
+A plan file is one JSON document on one line. Both are canonical: what is read
+is what would be written, to the byte, so that a changed byte anywhere is
+noticed.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ import msgspec
 from reconciler.core.attributes import Attributes, digest, to_json
 from reconciler.core.model import Plan, ResourceAddress, ResourceState, Stamp, State
 from reconciler.core.planner import plan_digest
-from reconciler.errors import PlanAltered, StateUnreadable
+from reconciler.errors import PlanAltered, StateError, StateUnreadable
 
 __all__ = [
     "FORMAT_VERSION",
@@ -38,7 +40,9 @@ __all__ = [
 ]
 
 FORMAT_VERSION: Final = 1
-_HEADER_END: Final = b'"resources":[\n'
+_BEFORE: Final = b',"resources":[\n'
+_AFTER: Final = b"\n]}\n"
+_DAMAGE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class _Record(msgspec.Struct, omit_defaults=True):
@@ -62,8 +66,8 @@ class _Header(msgspec.Struct):
     checksum: str
 
 
-class _Document(_Header):
-    resources: msgspec.Raw
+class _Versioned(msgspec.Struct):
+    format_version: int
 
 
 def _from_json(wanted: type, value: Any) -> Any:
@@ -74,13 +78,20 @@ def _from_json(wanted: type, value: Any) -> Any:
 
 _encoder = msgspec.json.Encoder(enc_hook=to_json)
 _records = msgspec.json.Decoder(list[_Record])
-_documents = msgspec.json.Decoder(_Document)
 _headers = msgspec.json.Decoder(_Header)
+_versions = msgspec.json.Decoder(_Versioned)
 
 
 def encode(value: Any) -> bytes:
-    """The JSON of one of our values: fields in the order of their class."""
-    return _encoder.encode(value)
+    """The JSON of one of our values: fields in the order of their class.
+
+    Raises `StateError` when a text in it is none, such as bytes from the
+    command line that are not UTF-8.
+    """
+    try:
+        return _encoder.encode(value)
+    except UnicodeEncodeError as error:
+        raise StateError(f"{error.object!r} is not UTF-8 and cannot be written down") from error
 
 
 def decode(data: bytes, wanted: Any) -> Any:
@@ -115,16 +126,29 @@ def encode_state(state: State) -> bytes:
         serial=state.stamp.serial,
         last_run=state.last_run,
         secret_key=state.secret_key,
-        checksum=digest(body),
+        checksum="",
     )
-    return _encoder.encode(header)[:-1] + b"," + _HEADER_END + body + b"\n]}\n"
+    header.checksum = _checksum(header, body)
+    return _start(header) + body + _AFTER
+
+
+def _start(header: _Header) -> bytes:
+    return _encoder.encode(header)[:-1] + _BEFORE
+
+
+def _checksum(header: _Header, body: bytes | memoryview) -> str:
+    return digest(_encoder.encode(msgspec.structs.replace(header, checksum="")), body)
+
+
+def _first_line(line: bytes) -> _Header:
+    return _headers.decode(line + b"]}")
 
 
 def read_stamp(first_line: bytes) -> Stamp:
-    """The stamp in the first line of a state file. Raises `StateUnreadable`."""
+    """The stamp in the first line of a state file, unchecked. Raises `StateUnreadable`."""
     try:
-        header = _headers.decode(first_line.rstrip(b"\n") + b"]}")
-    except msgspec.DecodeError as error:
+        header = _first_line(first_line)
+    except _DAMAGE as error:
         raise _unreadable("its first line is damaged") from error
     return Stamp(header.lineage, header.serial)
 
@@ -138,45 +162,54 @@ def decode_state(data: bytes, *, stack: str, file: str) -> State:
     if not data[:4096].strip() and not data.strip():
         raise _unreadable("it is empty", file)
     try:
-        document = _documents.decode(data)
-    except msgspec.DecodeError as error:
-        _check_version(data, file)
+        header = _first_line(data[: data.find(b"\n") + 1])
+    except _DAMAGE as error:
+        _check_format(data, file)
         raise _unreadable("it is cut off or damaged", file) from error
-    if document.format_version != FORMAT_VERSION:
-        _check_version(data, file)
-    try:
-        records = _records.decode(document.resources)
-    except msgspec.DecodeError as error:
-        raise _unreadable("it is damaged", file) from error
-    # What stands between the brackets and line ends that `encode_state` writes around the records.
-    if digest(memoryview(document.resources)[2:-2]) != document.checksum:
+    if header.format_version != FORMAT_VERSION:
+        _check_format(data, file)
+    start = _start(header)
+    whole = len(data) >= len(start) + len(_AFTER) and data.startswith(start) and data.endswith(_AFTER)
+    if not whole:
+        raise _unreadable("it is cut off or damaged", file)
+    if _checksum(header, memoryview(data)[len(start) : -len(_AFTER)]) != header.checksum:
         raise _unreadable("its checksum does not fit its contents", file)
-    if document.stack != stack:
+    if header.stack != stack:
         raise StateUnreadable(
-            f"{file} belongs to the stack {document.stack!r}, not to {stack!r}",
+            f"{file} belongs to the stack {header.stack!r}, not to {stack!r}",
             hint="Each stack needs a state of its own; put back the one that belongs here.",
         )
+    records = _records.decode(memoryview(data)[len(start) - 2 : -2])
     return State(
-        stack=document.stack,
-        stamp=Stamp(document.lineage, document.serial),
-        last_run=document.last_run,
-        secret_key=document.secret_key,
+        stack=header.stack,
+        stamp=Stamp(header.lineage, header.serial),
+        last_run=header.last_run,
+        secret_key=header.secret_key,
         resources={one.address: one for one in map(_resource, records)},
     )
 
 
-def _check_version(data: bytes, file: str) -> None:
-    """Raise what fits when *data* is whole JSON, but not of our format."""
+def _newer_format(data: bytes) -> int | None:
+    """The format version of *data* when it is whole JSON of a version that we do not know yet."""
     try:
-        version = msgspec.json.decode(data, type=dict[str, Any]).get("format_version")
-    except msgspec.DecodeError:
-        return
-    if isinstance(version, int) and version > FORMAT_VERSION:
+        version = _versions.decode(data).format_version
+    except _DAMAGE:
+        return None
+    return version if version > FORMAT_VERSION else None
+
+
+def _check_format(data: bytes, file: str) -> None:
+    """Raise what fits when *data* is whole JSON, but not as this program writes it."""
+    if newer := _newer_format(data):
         raise StateUnreadable(
-            f"{file} has format {version}; this program knows up to {FORMAT_VERSION}",
+            f"{file} has format {newer}; this program knows up to {FORMAT_VERSION}",
             hint="A newer reconciler wrote it. Install that version, or a later one.",
         )
-    raise _unreadable("it is not a state of reconciler", file)
+    try:
+        msgspec.json.decode(data)
+    except _DAMAGE:
+        return
+    raise _unreadable("it is not a state as reconciler writes it", file)
 
 
 def _resource(record: _Record) -> ResourceState:
@@ -223,16 +256,16 @@ def decode_plan(data: bytes, *, file: str) -> Plan:
     Raises `PlanAltered`, naming *file*, unless they are to the byte what
     `encode_plan` wrote.
     """
+    if newer := _newer_format(data):
+        raise PlanAltered(
+            f"{file} has plan format {newer}; this program knows up to {FORMAT_VERSION}",
+            hint="Make the plan and apply it with the same version.",
+        )
     try:
         found = msgspec.json.decode(data, type=_PlanFile)
-        if found.format_version > FORMAT_VERSION:
-            raise PlanAltered(
-                f"{file} has plan format {found.format_version}; this program knows up to {FORMAT_VERSION}",
-                hint="Make the plan and apply it with the same version.",
-            )
         plan: Plan = decode(bytes(found.plan), Plan)
-        same = digest(bytes(found.plan)) == found.checksum and encode_plan(plan) == data
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        same = encode_plan(plan) == data
+    except _DAMAGE as error:
         raise _altered(file) from error
     if not same:
         raise _altered(file)

@@ -1,7 +1,7 @@
 """The journal of a run: what was intended, and what came of it.
 
 A file of lines, each ``CRC32 JSON``, where the JSON carries the record's
-number and the batch it was synced with::
+number and that of the first record of the batch that it was synced with::
 
     5f1c9a02 {"n":3,"b":2,"type":"Intended","body":{"step":0,"key":"….0"}}
 
@@ -16,13 +16,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import os
+import re
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import TypeVar, get_args
 
 import msgspec
 
@@ -32,6 +35,12 @@ from reconciler.state.records import Begun, Closed, Record
 
 __all__ = ["FileJournal", "read_ends", "read_journal", "sync_directory"]
 
+T = TypeVar("T")
+
+Writing = Callable[[], AbstractContextManager[None]]
+
+_STARTS = re.compile(rb'[0-9a-f]{8} (?={"n":)')
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
 _TYPES: Mapping[str, type] = {kind.__name__: kind for kind in get_args(Record)}
 
 
@@ -45,21 +54,27 @@ class _Line(msgspec.Struct):
 _lines = msgspec.json.Decoder(_Line)
 
 
-def _line(number: int, batch: int, record: Record) -> bytes:
-    line = _Line(number, batch, type(record).__name__, msgspec.Raw(codec.encode(record)))
-    body = msgspec.json.encode(line)
-    return b"%08x %s\n" % (zlib.crc32(body), body)
+def _body(record: Record) -> bytes:
+    body = codec.encode(record)
+    if b"\n" in body:
+        # Attributes are written as they came, and a line may have no end inside.
+        body = msgspec.json.format(body, indent=-1)
+    return body
+
+
+def _line(number: int, batch: int, kind: str, body: bytes) -> bytes:
+    text = msgspec.json.encode(_Line(number, batch, kind, msgspec.Raw(body)))
+    return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
 def _parse(line: bytes) -> _Line | None:
-    """The line's content, or None when it is damaged."""
-    if len(line) < 10 or line[8:9] != b" ":
+    """The line's content, or None when it is damaged or has no end."""
+    text = line[9:-1]
+    if line[:9] != b"%08x " % zlib.crc32(text) or not line.endswith(b"\n"):
         return None
     try:
-        if int(line[:8], 16) != zlib.crc32(line[9:]):
-            return None
-        return _lines.decode(line[9:])
-    except (ValueError, msgspec.DecodeError):
+        return _lines.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 
@@ -77,25 +92,26 @@ class _Reading:
 def _read(data: bytes, file: str) -> _Reading:
     lines: list[_Line] = []
     offset = 0
-    for text in data.splitlines(keepends=True):
-        parsed = _parse(text[:-1]) if text.endswith(b"\n") else None
+    for text in io.BytesIO(data):
+        parsed = _parse(text)
         if parsed is None or parsed.n != len(lines):
             break
         lines.append(parsed)
         offset += len(text)
-    else:
-        return _Reading(tuple(lines), offset)
-    last_batch = lines[-1].b if lines else 0
-    behind = [parsed for text in data[offset:].splitlines() if (parsed := _parse(text)) is not None]
-    newest = max((line.b for line in behind), default=0)
-    same_batch_goes_on = any(line.b == last_batch for line in behind) and newest > last_batch
-    if newest > last_batch + 1 or same_batch_goes_on:
-        raise JournalUnreadable(
-            f"{file} is damaged at record {len(lines)}, and good records follow",
-            hint="This is not what a crash leaves behind; the disk or a person changed it. Restore the file "
-            "from a backup, or compare the state with the platform by `reconciler drift`.",
-        )
+    for start in _STARTS.finditer(data, offset):
+        # Found by how a line begins: what is damaged may be the end of the line before it.
+        behind = _parse(data[start.start() : data.find(b"\n", start.end()) + 1])
+        if behind is not None and behind.b > len(lines):
+            raise JournalUnreadable(
+                f"{file} is damaged at record {len(lines)}, and good records follow",
+                hint="This is not what a crash leaves behind; the disk or a person changed it. Restore the "
+                "file from a backup, or compare the state with the platform by `reconciler drift`.",
+            )
     return _Reading(tuple(lines), offset)
+
+
+def _unreadable(path: Path, error: OSError) -> JournalUnreadable:
+    return JournalUnreadable(f"{path} cannot be read: {error.strerror}")
 
 
 def read_journal(path: Path) -> tuple[Record, ...]:
@@ -104,7 +120,10 @@ def read_journal(path: Path) -> tuple[Record, ...]:
     Raises `JournalUnreadable` when a record that was on stable storage is
     damaged or of a kind that this program does not know.
     """
-    reading = _read(path.read_bytes(), path.name)
+    try:
+        reading = _read(path.read_bytes(), path.name)
+    except OSError as error:
+        raise _unreadable(path, error) from error
     try:
         return tuple(map(_record, reading.lines))
     except (KeyError, msgspec.DecodeError) as error:
@@ -115,19 +134,29 @@ def read_journal(path: Path) -> tuple[Record, ...]:
 
 
 def read_ends(path: Path) -> tuple[Begun | None, Closed | None]:
-    """The first and the last record of a run, without reading what is between."""
-    with path.open("rb") as file:
-        first = _parse(file.readline().rstrip(b"\n"))
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 4096))
-        tail = file.read().splitlines()
-    last = _parse(tail[-1]) if tail else None
-    begun = _record(first) if first is not None else None
-    closed = _record(last) if last is not None and last.type == "Closed" else None
-    return (
-        begun if isinstance(begun, Begun) else None,
-        closed if isinstance(closed, Closed) else None,
-    )
+    """The first and the last record of a run, without reading what is between; None for what is not there."""
+    try:
+        with path.open("rb") as file:
+            first = file.readline()
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 4096))
+            last = file.read().splitlines(keepends=True)[-1:]
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return _end(first, Begun), _end(last[0] if last else b"", Closed)
+
+
+def _end(line: bytes, wanted: type[T]) -> T | None:
+    parsed = _parse(line)
+    if parsed is None or parsed.type != wanted.__name__:
+        return None
+    try:
+        found: T = codec.decode(bytes(parsed.body), wanted)
+    except msgspec.DecodeError:
+        return None
+    return found
 
 
 class FileJournal:
@@ -136,46 +165,61 @@ class FileJournal:
     Appends of many tasks share one sync (group commit): each waits for the
     batch that it is in. The first error is final: a journal that could not be
     written takes nothing more, and says so to everybody who waits.
+
+    Whatever is written is written inside *writing*, which raises when we may
+    not write any more, and keeps that from becoming so meanwhile.
     """
 
-    def __init__(self, path: Path, *, fence: Callable[[], None], records: int, batch: int) -> None:
+    def __init__(self, path: Path, handle: int, *, writing: Writing, records: int) -> None:
         self._path = path
-        self._fence = fence
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file = handle
+        self._writing = writing
         self._records = records
-        self._batch = batch
-        self._waiting: list[Record | asyncio.Future[None]] = []
+        self._waiting: list[tuple[str, bytes] | asyncio.Future[None]] = []
         self._flusher: asyncio.Task[None] | None = None
-        self._broken: StateError | None = None
+        self._broken: Exception | None = None
         self._syncing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
 
     @classmethod
-    def create(cls, path: Path, *, fence: Callable[[], None]) -> FileJournal:
-        """A new journal at *path*. *fence* raises when we may not write any more."""
-        if path.exists():
-            raise StateError(f"a journal named {path.name} exists already")
-        journal = cls(path, fence=fence, records=0, batch=0)
-        sync_directory(path.parent)
-        return journal
+    def create(cls, path: Path, *, writing: Writing) -> FileJournal:
+        """A new journal at *path*."""
+        try:
+            with writing():
+                handle = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
+                with _closed_on_error(handle):
+                    sync_directory(path.parent)
+        except FileExistsError as error:
+            raise StateError(f"a journal named {path.name} exists already") from error
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        return cls(path, handle, writing=writing, records=0)
 
     @classmethod
-    def reopen(cls, path: Path, *, fence: Callable[[], None]) -> FileJournal:
+    def reopen(cls, path: Path, *, writing: Writing) -> FileJournal:
         """The journal of a dead run, to go on with; a torn end is cut off first."""
-        data = path.read_bytes()
-        reading = _read(data, path.name)
-        if reading.good_bytes != len(data):
-            fence()
-            with path.open("r+b") as file:
-                file.truncate(reading.good_bytes)
-                os.fsync(file.fileno())
-        last = reading.lines[-1].b if reading.lines else 0
-        return cls(path, fence=fence, records=len(reading.lines), batch=last)
+        try:
+            with writing():
+                data = path.read_bytes()
+                reading = _read(data, path.name)
+                handle = os.open(path, _FLAGS)
+                with _closed_on_error(handle):
+                    if reading.good_bytes != len(data):
+                        os.ftruncate(handle, reading.good_bytes)
+                    # What a killed process wrote and never synced: from here on somebody acts on it.
+                    os.fsync(handle)
+                    sync_directory(path.parent)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        return cls(path, handle, writing=writing, records=len(reading.lines))
 
     def write(self, record: Record) -> None:
         """Add *record* in order; durable no later than the next `append`, `flush` or `close`."""
         if self._broken is not None:
             raise self._broken
-        self._waiting.append(record)
+        if self._file < 0:
+            raise StateError(f"the journal {self._path.name} is closed")
+        # Encoded here, so that a record that cannot be is an error of whoever adds it, and of nobody else.
+        self._waiting.append((type(record).__name__, _body(record)))
 
     async def append(self, record: Record) -> None:
         """Return when *record* is on stable storage. Raises `StateError` when it cannot be."""
@@ -196,44 +240,49 @@ class FileJournal:
             while self._waiting:
                 taken, self._waiting = self._waiting, []
                 waiters = [item for item in taken if isinstance(item, asyncio.Future)]
-                records = [item for item in taken if not isinstance(item, asyncio.Future)]
-                if self._broken is None and records:
-                    self._batch += 1
-                    data = b"".join(
-                        _line(self._records + number, self._batch, record)
-                        for number, record in enumerate(records)
-                    )
-                    self._records += len(records)
-                    try:
-                        await loop.run_in_executor(self._syncing, self._sync, data)
-                    except StateError as failure:
-                        self._broken = failure
+                added = [item for item in taken if not isinstance(item, asyncio.Future)]
+                if added:
+                    await loop.run_in_executor(self._syncing, self._add, added)
                 for waiter in waiters:
-                    if not waiter.done():
-                        if self._broken is None:
-                            waiter.set_result(None)
-                        else:
-                            waiter.set_exception(self._broken)
+                    if waiter.done():
+                        continue
+                    if self._broken is None:
+                        waiter.set_result(None)
+                    else:
+                        waiter.set_exception(self._broken)
         finally:
             self._flusher = None
 
+    def _add(self, added: Sequence[tuple[str, bytes]]) -> None:
+        """Write one batch, or never again. Runs in the one thread that does."""
+        if self._broken is not None:
+            return
+        first = self._records
+        data = b"".join(_line(number, first, *item) for number, item in enumerate(added, start=first))
+        try:
+            with self._writing():
+                self._sync(data)
+        except OSError as error:
+            self._broken = _unwritable(self._path, error)
+            self._broken.__cause__ = error
+        except Exception as error:  # whatever it is, everybody who waits is told
+            self._broken = error
+        else:
+            self._records += len(added)
+
     def _sync(self, data: bytes) -> None:
-        self._fence()
         start = os.lseek(self._file, 0, os.SEEK_END)
         try:
             written = 0
             while written < len(data):
                 written += os.write(self._file, data[written:])
-            os.fdatasync(self._file)
-        except OSError as error:
+            getattr(os, "fdatasync", os.fsync)(self._file)  # macOS has only the other
+        except OSError:
             # Half a batch must not stand before what a later run writes. Where even
             # this fails, whoever reopens the journal cuts the torn end off.
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, start)
-            raise StateError(
-                f"the journal {self._path.name} cannot be written: {error.strerror}",
-                hint="Make room or repair the disk; `reconciler plan` then settles what was under way.",
-            ) from error
+            raise
 
     async def close(self) -> None:
         """Make everything durable and let go of the file. May be called again."""
@@ -248,9 +297,27 @@ class FileJournal:
             self._file = -1
 
 
+def _unwritable(path: Path, error: OSError) -> StateError:
+    if isinstance(error, FileNotFoundError):
+        return StateError(f"there is no journal {path.name}")
+    return StateError(
+        f"the journal {path.name} cannot be written: {error.strerror}",
+        hint="Make room or repair the disk; `reconciler plan` then settles what was under way.",
+    )
+
+
+@contextlib.contextmanager
+def _closed_on_error(handle: int) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        os.close(handle)
+        raise
+
+
 def sync_directory(path: Path) -> None:
     """Make the names in a directory durable."""
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(handle)
     finally:

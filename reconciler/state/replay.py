@@ -50,7 +50,10 @@ class Replay:
     intents: dict[int, Intended] = field(default_factory=dict)
     undoing: dict[int, Undoing] = field(default_factory=dict)
     new_ids: dict[str, str] = field(default_factory=dict)
-    _previous: dict[int, tuple[ResourceAddress, ResourceState | None]] = field(default_factory=dict)
+    _before: dict[ResourceAddress, ResourceState | None] = field(default_factory=dict)
+    _written: dict[int, Attributes] = field(default_factory=dict)
+    _shown: dict[str, str] = field(default_factory=dict)
+    _steps_of: dict[ResourceAddress, list[Step]] = field(default_factory=dict)
 
     def step(self, number: int) -> Step:
         """The step of this number."""
@@ -118,34 +121,37 @@ class Replay:
         return Attributes(replace_markers(attributes.values_, REF, known))
 
     def _apply(self, step: Step, done: Done) -> None:
+        for address in _addresses(step):
+            self._before.setdefault(address, self.resources.get(address))
+        if step.attributes is not None:
+            self._written[step.number] = self.resolved(step.attributes)
+        self._put(step, done)
+
+    def _put(self, step: Step, done: Done) -> None:
+        """What *step*, done, makes of the records as they are now."""
         address = step.address
         known_as = step.moved_from if step.moved_from in self.resources else address
-        old = self.resources.get(known_as)
-        self._previous[step.number] = (known_as, old)
-        if known_as != address:
-            del self.resources[known_as]
+        old = self.resources.pop(known_as, None)
         match step.verb:
-            case Verb.FORGET:
-                self.resources.pop(address, None)
             case Verb.DELETE if step.deposes:
                 if old is not None:
                     kept = tuple(other for other in old.deposed if other != step.remote_id)
                     self.resources[address] = replace(old, deposed=kept)
-            case Verb.DELETE:
-                self.resources.pop(address, None)
+            case Verb.DELETE | Verb.FORGET:
+                pass
             case Verb.CREATE | Verb.UPDATE | Verb.RECORD:
-                assert step.attributes is not None
                 deposed = old.deposed if old is not None else ()
                 if step.deposes:
                     deposed = (*deposed, step.remote_id)
-                written = self.resolved(step.attributes)
                 intent = self.intents.get(step.number)
                 sent = intent.secrets if intent is not None else {}
                 secrets = old.secrets if old is not None and step.verb is not Verb.CREATE else {}
                 self.resources[address] = ResourceState(
                     address=address,
                     remote_id=done.remote_id,
-                    attributes=_remembered(written, old if step.verb is Verb.UPDATE else None),
+                    attributes=_remembered(
+                        self._written[step.number], old if step.verb is Verb.UPDATE else None
+                    ),
                     secrets={**secrets, **sent},
                     depends_on=step.depends_on,
                     protected=step.protected,
@@ -154,25 +160,62 @@ class Replay:
                 )
 
     def _revert(self, step: Step, undone: Undone) -> None:
-        known_as, previous = self._previous[step.number]
+        """Fold the steps of this resource once more, without those that are taken back.
+
+        Steps that do not wait for one another are taken back in any order, so
+        what was there before one of them is no answer.
+        """
         if step.verb is Verb.DELETE and undone.remote_id:
             self.new_ids[step.remote_id] = undone.remote_id
-        if previous is None or known_as != step.address:
-            self.resources.pop(step.address, None)
-        if previous is None:
-            return
-        attributes = previous.attributes
-        if self.new_ids and b'"' + ID.encode() + b'"' in attributes.raw:
+        if undone.wire_digest:
+            self._shown[undone.remote_id] = undone.wire_digest
+        addresses, steps = self._around(step)
+        for address in addresses:
+            self.resources.pop(address, None)
+            if (before := self._before.get(address)) is not None:
+                self.resources[address] = before
+        for other in steps:
+            if other.number in self.done and other.number not in self.undone:
+                self._put(other, self.done[other.number])
+        for address in addresses:
+            if (record := self.resources.get(address)) is not None:
+                self.resources[address] = self._renewed(record)
+
+    def _around(self, step: Step) -> tuple[set[ResourceAddress], list[Step]]:
+        """The addresses that this resource has in the plan, and its steps in their order."""
+        assert self.plan is not None, "a step before its plan"
+        if not self._steps_of:
+            for one in self.plan.steps:
+                for address in _addresses(one):
+                    self._steps_of.setdefault(address, []).append(one)
+        addresses: set[ResourceAddress] = set()
+        steps: dict[int, Step] = {}
+        found = set(_addresses(step))
+        while found:
+            addresses |= found
+            steps.update((one.number, one) for address in found for one in self._steps_of[address])
+            found = {address for one in steps.values() for address in _addresses(one)} - addresses
+        return addresses, [steps[number] for number in sorted(steps)]
+
+    def _renewed(self, record: ResourceState) -> ResourceState:
+        """*record* with the ids of objects that were made again, and with what undoing showed of it."""
+        ids, attributes = self.new_ids, record.attributes
+        if ids and b'"' + ID.encode() + b'"' in attributes.raw:
             attributes = Attributes(
-                replace_markers(attributes.values_, ID, lambda old: {ID: self.new_ids.get(old, old)})
+                replace_markers(attributes.values_, ID, lambda old: {ID: ids.get(old, old)})
             )
-        self.resources[known_as] = replace(
-            previous,
+        remote_id = ids.get(record.remote_id, record.remote_id)
+        return replace(
+            record,
             attributes=attributes,
-            remote_id=self.new_ids.get(previous.remote_id, previous.remote_id),
-            deposed=tuple(self.new_ids.get(old, old) for old in previous.deposed),
-            wire_digest=undone.wire_digest,
+            remote_id=remote_id,
+            deposed=tuple(ids.get(old, old) for old in record.deposed),
+            wire_digest=self._shown.get(remote_id, record.wire_digest),
         )
+
+
+def _addresses(step: Step) -> tuple[ResourceAddress, ...]:
+    return (step.address,) if step.moved_from is None else (step.address, step.moved_from)
 
 
 def _remembered(written: Attributes, old: ResourceState | None) -> Attributes:

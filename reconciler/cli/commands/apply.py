@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 
-from reconciler.cli.applying import Signals, approve, carry_out, check_refusals, finish
+from reconciler.cli.applying import Signals, approve, carry_out, check_refusals, finish, nothing_to_do
 from reconciler.cli.context import Context, Exit
+from reconciler.cli.files import read_plan
 from reconciler.cli.options import common, locking, option, planning, running
 from reconciler.cli.planner import plan_options, show_plan
 from reconciler.cli.progress import Progress
 from reconciler.cli.session import Session, run_async
-from reconciler.core.model import Plan
+from reconciler.core.model import Plan, SpecSet
+from reconciler.core.ports import Lock
 from reconciler.engine.stack import Planned
-from reconciler.errors import PlanAltered, PlanStale, UsageError
-from reconciler.render.view import plan_view
+from reconciler.errors import PlanStale, UsageError
+from reconciler.render.text import summary_line
+from reconciler.render.view import plan_view, summary
+
+_FOR_PLANS: Final = {
+    "targets": "--target",
+    "excludes": "--exclude",
+    "replaces": "--replace",
+    "refresh": "--refresh",
+    "allow_deletes": "--allow-deletes",
+}
 
 
 @click.command("apply")
@@ -26,55 +37,54 @@ from reconciler.render.view import plan_view
 @planning
 @running
 @option("--expect", metavar="DIGEST", help="Apply without asking, if the plan has this digest.")
-@click.pass_obj
-def command(context: Context, /, planfile: str | None, **options: Any) -> int:
+@click.pass_context
+def command(ctx: click.Context, /, planfile: str | None, **options: Any) -> int:
     """Carry out a plan: the saved one in PLANFILE exactly, or a new one after asking."""
-    if planfile is not None and (options["targets"] or options["excludes"] or options["replaces"]):
-        raise UsageError("a saved plan is applied as it is", hint="Give such options to `plan`.")
+    context: Context = ctx.obj
+    if planfile is not None:
+        for name, flag in _FOR_PLANS.items():
+            if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+                raise UsageError(
+                    f"{flag} does not go with a saved plan, which is applied as it is",
+                    hint="Give it to `reconciler plan`.",
+                )
     session = Session.open(context, **options)
-    plan = _read_plan(planfile) if planfile is not None else None
-    return run_async(_apply(context, session, plan, options))
-
-
-def _read_plan(planfile: str) -> Plan:
-    from reconciler.state.codec import decode_plan
-
-    try:
-        data = Path(planfile).read_bytes()
-    except OSError as error:
-        raise PlanAltered(f"{planfile} cannot be read: {error.strerror}") from error
-    return decode_plan(data, file=planfile)
-
-
-async def _apply(context: Context, session: Session, plan: Plan | None, options: dict[str, Any]) -> int:
-    output = context.output
+    plan = read_plan(planfile) if planfile is not None else None
     specs = session.specs(exact_revision=True)
-    with session.lock("apply") as lock, Progress(output) as progress, Signals(output) as signals:
+    # Waited for outside of asyncio, where Ctrl-C ends the waiting at once.
+    with session.lock("apply") as lock:
+        return run_async(_apply(session, specs, plan, lock, options))
+
+
+async def _apply(
+    session: Session, specs: SpecSet, plan: Plan | None, lock: Lock, options: dict[str, Any]
+) -> int:
+    output = session.output
+    with Progress(output) as progress:
+        signals = Signals(progress.say)
         async with session.stack(progress, stop=signals.stop) as stack:
             await stack.settle(lock)
             if plan is not None:
                 planned = await stack.verify(plan, specs)
-                _expect(planned, options["expect"])
-                check_refusals(planned)
+                output.lines([summary_line(summary(plan.changes))])
             else:
                 planned = await stack.plan(specs, plan_options(options))
                 show_plan(output, plan_view(planned.plan))
-                _expect(planned, options["expect"])
-                check_refusals(planned)
-                if planned.plan.is_empty and not planned.plan.steps:
-                    output.record("summary", exit_code=Exit.DONE, outcome="nothing to do")
-                    return Exit.DONE
-                if not planned.plan.is_empty and not options["expect"]:
-                    question = "Do you want to perform these actions?"
-                    if not approve(output, options, question=question, answer="yes"):
-                        output.error("not approved", "Nothing was done.")
-                        output.record("summary", exit_code=Exit.ERROR, outcome="not approved")
-                        return Exit.ERROR
-            if planned.plan.is_empty and not planned.plan.steps:
-                output.lines(["Nothing to do."])
-                output.record("summary", exit_code=Exit.DONE, outcome="nothing to do")
-                return Exit.DONE
-            report = await carry_out(session, stack, planned, lock, progress, options, "apply")
+            _expect(planned, options["expect"])
+            check_refusals(planned)
+            if not planned.plan.steps:
+                return nothing_to_do(output, planned.plan)
+            is_reviewed = plan is not None or options["expect"] is not None or planned.plan.is_empty
+            if not is_reviewed and not approve(
+                output,
+                options,
+                question="Do you want to perform these actions?",
+                answer="yes",
+                hint="Give --auto-approve, or apply a reviewed plan: `reconciler apply PLANFILE`, or "
+                "`reconciler apply --expect sha256:…`.",
+            ):
+                return Exit.ERROR
+            report = await carry_out(session, stack, planned, lock, progress, signals, options, "apply")
     return finish(output, report, signals.received)
 
 

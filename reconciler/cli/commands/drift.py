@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
 from reconciler.cli.context import Context, Exit
+from reconciler.cli.files import write_private
 from reconciler.cli.options import common, locking, option
+from reconciler.cli.output import json_text
 from reconciler.cli.progress import Progress
 from reconciler.cli.session import Session, run_async
 from reconciler.core.report import DriftReport
@@ -28,28 +29,25 @@ def command(context: Context, /, **options: Any) -> int:
     Exit code 0: in sync. 2: drift. 8: a platform could not be seen whole.
     """
     session = Session.open(context, **options)
-    report = run_async(_drift(session))
+    with session.reading():
+        report = run_async(_drift(session))
     view = drift_view(report)
     context.output.lines(drift_lines(view, context.output.palette, width=context.output.width))
     if options["json_out"]:
-        from reconciler.cli.files import write_private
-
-        text = json.dumps(view, ensure_ascii=False, indent=2) + "\n"
-        write_private(options["json_out"], session.secrets.mask(text).encode())
+        write_private(options["json_out"], json_text(view, session.secrets.mask).encode())
     code = Exit.CHANGES if report.drifted else Exit.DONE
     context.output.record("drift", **view)
-    context.output.record("summary", exit_code=code, checked=report.checked, drifted=len(report.drifted))
+    context.output.summary(code, checked=report.checked, drifted=len(report.drifted))
     return code
 
 
 async def _drift(session: Session) -> DriftReport:
-    with session.reading():
-        run = session.backend.open_run()
-        if run is not None:
-            raise StateError(
-                f"run {run} was cut off, and what it had under way is not settled",
-                hint="`reconciler plan` settles it; drift changes nothing, not even the state.",
-            )
-        with Progress(session.output) as progress:
-            async with session.stack(progress) as stack:
-                return await stack.drift()
+    run = session.backend.open_run()
+    if run is not None:
+        raise StateError(
+            f"run {run} was cut off, and what it had under way is not settled",
+            hint="`reconciler plan` settles it; drift changes nothing, not even the state.",
+        )
+    with Progress(session.output) as progress:
+        async with session.stack(progress) as stack:
+            return await stack.drift()

@@ -25,7 +25,7 @@ def command(context: Context, /, form: str, **options: Any) -> int:
     drawing = {"mermaid": mermaid, "dot": dot, "svg": svg}[form](edges)
     if context.output.as_json:
         context.output.record("graph", format=form, text=drawing)
-        context.output.record("summary", exit_code=Exit.DONE, resources=len(edges))
+        context.output.summary(Exit.DONE, resources=len(edges))
     else:
         context.output.document(drawing)
     return Exit.DONE

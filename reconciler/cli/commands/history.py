@@ -24,20 +24,23 @@ def command(context: Context, /, **options: Any) -> int:
         runs = session.backend.runs()
     rows = [
         {
-            "run": run.id,
             "command": run.command,
             "who": run.who,
             "outcome": run.outcome,
             "steps": ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in run.counts.items()),
-            "revision": run.revision[:12] + ("+" if run.revision.endswith("+") else ""),
+            "revision": run.revision[:7] + ("+" if run.revision.endswith("+") else ""),
         }
         for run in runs
     ]
     if rows:
-        context.output.lines(table_lines(rows, list(rows[0]), width=context.output.width))
+        # Ids are for `show RUN`: whole, whatever else has to be cut.
+        ids = ["RUN", *(run.id for run in runs)]
+        size = max(map(len, ids)) + 2
+        lines = table_lines(rows, list(rows[0]), width=max(40, context.output.table_width - size))
+        context.output.lines(f"{name:<{size}}{line}" for name, line in zip(ids, lines, strict=True))
     else:
         context.output.lines(["No runs yet."])
     for run in runs:
         context.output.record("run", **dataclasses.asdict(run))
-    context.output.record("summary", exit_code=Exit.DONE, runs=len(runs))
+    context.output.summary(Exit.DONE, runs=len(runs))
     return Exit.DONE

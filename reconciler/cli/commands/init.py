@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
@@ -17,7 +19,7 @@ _CONFIG: Final = """\
 # `reconciler schema reconciler` prints everything that may stand here.
 
 [stack]
-name = "{name}"
+name = {name}
 
 [platforms.runai]
 provider = "runai"
@@ -54,13 +56,12 @@ _IGNORE: Final = """\
 @click.argument("directory", default=".", type=click.Path(file_okay=False))
 @common
 @click.pass_obj
-def command(context: Context, /, directory: str, **options: Any) -> int:
+def command(context: Context, /, directory: str) -> int:
     """Make a new stack in DIRECTORY: reconciler.toml, one spec, .gitignore. Overwrites nothing."""
-    chdir = options["chdir"] if options["chdir"] is not None else context.chdir
-    target = Path(chdir or ".") / directory
+    target = Path(context.chdir or ".") / directory
     name = target.resolve().name or "stack"
     files = {
-        CONFIG_NAME: _CONFIG.format(name=name),
+        CONFIG_NAME: _CONFIG.format(name=json.dumps(name, ensure_ascii=False)),
         "notebook.toml": _SPEC,
         ".gitignore": _IGNORE,
     }
@@ -78,7 +79,7 @@ def command(context: Context, /, directory: str, **options: Any) -> int:
                 context.output.note(f"{target / file} exists and was left as it is.")
     except OSError as error:
         raise ReconcilerError(f"{target} cannot be written: {error.strerror}") from error
-    where = "" if target.resolve() == Path.cwd() else f" -C {target}"
+    where = "" if target.resolve() == Path.cwd() else f" -C {shlex.quote(str(target))}"
     context.output.lines(
         [
             f"Made the stack {name} in {target}: {', '.join(made)}.",
@@ -88,5 +89,5 @@ def command(context: Context, /, directory: str, **options: Any) -> int:
             f"  reconciler{where} apply",
         ]
     )
-    context.output.record("summary", exit_code=Exit.DONE, directory=str(target), files=made)
+    context.output.summary(Exit.DONE, directory=str(target), files=made)
     return Exit.DONE

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Final
@@ -12,7 +11,7 @@ import click
 from reconciler.cli.context import Context, Exit
 from reconciler.cli.inventory import gather
 from reconciler.cli.options import common, locking, option
-from reconciler.cli.session import Session, run_async
+from reconciler.cli.session import Session
 from reconciler.engine.inventory import row
 from reconciler.errors import UsageError
 from reconciler.render.table import csv_text, table_lines
@@ -63,26 +62,27 @@ Row = Mapping[str, Any]
 def command(context: Context, /, **options: Any) -> int:
     """Show the environments: what is live, what the specs want, what is managed."""
     columns = _columns(options)
+    by = _known(options["sort"].removeprefix("-"))
     keep = _filter(options["filters"], options["search"])
     session = Session.open(context, **options)
-    entries, shown = run_async(gather(session, "environment"))
+    entries, shown = gather(session, "environment")
     rows = [one for entry in entries if keep(one := row(entry, shown))]
-    rows = _sorted(rows, options["sort"])
+    rows.sort(key=lambda one: _text(one[by]).lower(), reverse=options["sort"].startswith("-"))
     output = context.output
     if output.as_json:
         for one in rows:
             output.record("environment", **one)
     elif options["form"] == "json":
-        output.document(json.dumps(rows, ensure_ascii=False, indent=2) + "\n")
+        output.json_document(rows)
     elif options["form"] == "csv":
         if len(rows) > MOST_CSV_ROWS:
-            output.note(f"Cut after {MOST_CSV_ROWS} of {len(rows)} rows; --filter narrows them down.")
+            output.warning(f"cut after {MOST_CSV_ROWS} of {len(rows)} rows; --filter narrows them down.")
         output.document(csv_text(rows[:MOST_CSV_ROWS], columns))
     elif rows:
-        output.lines(table_lines(rows, columns, width=output.width))
+        output.lines(table_lines(rows, columns, width=output.table_width))
     else:
         output.lines(["No environments."])
-    output.record("summary", exit_code=Exit.DONE, rows=len(rows))
+    output.summary(Exit.DONE, rows=len(rows))
     return Exit.DONE
 
 
@@ -123,8 +123,3 @@ def _filter(filters: Sequence[str], search: str | None) -> Callable[[Row], bool]
         return not needle or any(needle in _text(cell).lower() for cell in one.values())
 
     return keep
-
-
-def _sorted(rows: list[dict[str, Any]], by: str) -> list[dict[str, Any]]:
-    name = _known(by.removeprefix("-"))
-    return sorted(rows, key=lambda one: _text(one[name]).lower(), reverse=by.startswith("-"))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import shlex
 from typing import Any
 
 import click
 
 from reconciler.cli.context import Context, Exit
+from reconciler.cli.files import write_private
 from reconciler.cli.options import common, locking, option, planning
+from reconciler.cli.output import json_text
 from reconciler.cli.planner import make_plan, show_plan
-from reconciler.cli.session import Session, run_async
+from reconciler.cli.session import Session
 from reconciler.render.view import plan_view
+from reconciler.state.codec import encode_plan
 
 
 @click.command("plan")
@@ -26,27 +29,19 @@ def command(context: Context, /, **options: Any) -> int:
     """Show what would bring the platforms to what the specs say. Changes nothing."""
     session = Session.open(context, **options)
     specs = session.specs(exact_revision=bool(options["out"]))
-    planned = run_async(make_plan(session, specs, options))
+    planned = make_plan(session, specs, options)
     plan = planned.plan
     view = plan_view(plan)
     show_plan(context.output, view)
     if options["out"]:
-        from reconciler.cli.files import write_private
-        from reconciler.state.codec import encode_plan
-
         write_private(options["out"], encode_plan(plan))
+        where = ["-C", context.chdir] if context.chdir is not None else []
+        command_line = shlex.join(["reconciler", *where, "apply", options["out"]])
         context.output.lines(
-            [
-                "",
-                f"Saved the plan to: {options['out']}",
-                f"Apply exactly it: reconciler apply {options['out']}",
-            ]
+            ["", f"Saved the plan to: {options['out']}", f"Apply exactly it: {command_line}"]
         )
     if options["json_out"]:
-        from reconciler.cli.files import write_private
-
-        text = json.dumps(view, ensure_ascii=False, indent=2) + "\n"
-        write_private(options["json_out"], session.secrets.mask(text).encode())
+        write_private(options["json_out"], json_text(view, session.secrets.mask).encode())
     code = Exit.CHANGES if options["detailed_exitcode"] and not plan.is_empty else Exit.DONE
-    context.output.record("summary", exit_code=code, digest=view["digest"], **view["summary"])
+    context.output.summary(code, digest=view["digest"], **view["summary"])
     return code

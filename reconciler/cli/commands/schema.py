@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
@@ -25,5 +24,8 @@ def command(context: Context, /, what: str, **_: Any) -> int:
     """
     plugins = discover()
     found = spec_schema(plugins) if what == "spec" else config_schema(plugins)
-    context.output.document(json.dumps(found, ensure_ascii=False, indent=2) + "\n")
+    if context.output.as_json:
+        context.output.record("schema", what=what, schema=found)
+    else:
+        context.output.json_document(found)
     return Exit.DONE

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import logging
+import contextlib
 import socket
-from typing import Any
+import ssl
+from typing import Any, Final
 
 import click
 
@@ -12,6 +13,9 @@ from reconciler.cli.context import Context, Exit
 from reconciler.cli.options import common, option
 from reconciler.cli.session import Session
 from reconciler.errors import ReconcilerError, UsageError
+
+_LAST_SECONDS: Final = 1
+"""How long an answer that is under way may take when the server is to end."""
 
 
 @click.command("serve")
@@ -48,32 +52,58 @@ def _serve(context: Context, apps: dict[str, Any], options: dict[str, Any]) -> N
     from starlette.applications import Starlette
     from starlette.routing import Mount
 
-    family = socket.AF_INET6 if ":" in options["host"] else socket.AF_INET
-    # Named as TCP, so that asyncio switches off Nagle's delay, 40 ms an answer otherwise.
-    server_socket = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    server_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        server_socket.bind((options["host"], options["port"]))
-    except OSError as error:
-        raise ReconcilerError(
-            f"cannot listen on {options['host']} port {options['port']}: {error.strerror}",
-            hint="Another program has the port, perhaps. --port 0 takes a free one.",
-        ) from error
-    scheme = "https" if options["tls_cert"] else "http"
-    port = server_socket.getsockname()[1]
-    for name in apps:
-        url = f"{scheme}://{options['host']}:{port}/{name}"
-        context.output.lines([f"{name}: {url}  (client id: embedded, client secret: embedded)"])
-        context.output.record("serving", platform=name, url=url)
-    context.output.out.flush()
-    # A connection that a fault cuts is no news; uvicorn would log a traceback for each.
-    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     config = uvicorn.Config(
         Starlette(routes=[Mount(f"/{name}", app=app) for name, app in apps.items()]),
-        log_level="critical",
+        log_level="critical",  # else a traceback is logged for each connection that a fault cuts
         access_log=False,
         lifespan="off",
+        ws="none",
         ssl_certfile=options["tls_cert"],
         ssl_keyfile=options["tls_key"],
+        timeout_graceful_shutdown=_LAST_SECONDS,
     )
-    uvicorn.Server(config).run(sockets=[server_socket])
+    try:
+        config.load()
+    except OSError as error:
+        why = "they are no pair, or not PEM" if isinstance(error, ssl.SSLError) else error.strerror
+        raise ReconcilerError(
+            f"cannot serve https with {options['tls_cert']} and {options['tls_key']}: {why}",
+            hint="Give a certificate and the private key that belongs to it, each in PEM form.",
+        ) from error
+    with _listening(options["host"], options["port"]) as listener:
+        scheme = "https" if options["tls_cert"] else "http"
+        host = f"[{options['host']}]" if ":" in options["host"] else options["host"]
+        base = f"{scheme}://{host}:{listener.getsockname()[1]}"
+
+        class Server(uvicorn.Server):
+            """Says where it answers when it does: from then on signals end it in order."""
+
+            async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+                await super().startup(sockets)
+                for name in apps:
+                    said = f"{name}: {base}/{name}  (client id: embedded, client secret: embedded)"
+                    context.output.lines([said])
+                    context.output.record("serving", platform=name, url=f"{base}/{name}")
+                context.output.flush()
+
+        # uvicorn ends in order and then raises the signal again: to be asked to end is no failure here.
+        with contextlib.suppress(KeyboardInterrupt):
+            Server(config).run(sockets=[listener])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket that takes connections from here on: they wait until the server is up."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # Named as TCP, so that asyncio switches off Nagle's delay, 40 ms an answer otherwise.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise ReconcilerError(
+            f"cannot listen on {host} port {port}: {error.strerror}",
+            hint="Another program has the port, perhaps. --port 0 takes a free one.",
+        ) from error
+    return listener

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
 from reconciler.cli.context import Context, Exit
+from reconciler.cli.files import read_plan
 from reconciler.cli.inventory import gather
 from reconciler.cli.options import common, locking, option
 from reconciler.cli.planner import show_plan
-from reconciler.cli.session import Session, run_async
+from reconciler.cli.session import Session
 from reconciler.core.model import ResourceAddress
 from reconciler.engine.history import past_run
 from reconciler.engine.inventory import Entry, find_entry
@@ -33,23 +33,22 @@ def command(context: Context, /, what: str, **options: Any) -> int:
     if Path(what).is_file():
         return _show_plan(context, what, options["form"])
     session = Session.open(context, **options)
-    if what.count(".") >= 2:
-        return _show_resource(context, session, ResourceAddress.parse(what), options["form"])
-    return _show_run(context, session, what, options["form"])
+    try:
+        address = ResourceAddress.parse(what)
+    except UsageError:
+        return _show_run(context, session, what, options["form"])
+    return _show_resource(context, session, address, options["form"])
 
 
 def _print_json(context: Context, kind: str, view: Any) -> None:
     if context.output.as_json:
         context.output.record(kind, **view)
-        context.output.record("summary", exit_code=Exit.DONE)
     else:
-        context.output.document(json.dumps(view, ensure_ascii=False, indent=2) + "\n")
+        context.output.json_document(view)
 
 
 def _show_plan(context: Context, file: str, form: str) -> int:
-    from reconciler.state.codec import decode_plan
-
-    view = plan_view(decode_plan(Path(file).read_bytes(), file=file))
+    view = plan_view(read_plan(file))
     if form == "json" or context.output.as_json:
         _print_json(context, "plan", view)
     else:
@@ -58,7 +57,17 @@ def _show_plan(context: Context, file: str, form: str) -> int:
 
 
 def _show_resource(context: Context, session: Session, address: ResourceAddress, form: str) -> int:
-    entries, shown = run_async(gather(session, address.kind))
+    platforms = session.config.settings.platforms
+    if address.platform not in platforms:
+        raise UsageError(
+            f"there is no platform {address.platform!r}", hint=f"This stack has: {', '.join(platforms)}."
+        )
+    kinds = session.config.plugin(address.platform).kinds
+    if address.kind not in kinds:
+        raise UsageError(
+            f"{address.platform} has no kind {address.kind!r}", hint=f"It has: {', '.join(kinds)}."
+        )
+    entries, shown = gather(session, address.kind)
     state = session.backend.load()
     entry = find_entry(entries, address)
     if entry is None:
@@ -83,13 +92,15 @@ def _show_resource(context: Context, session: Session, address: ResourceAddress,
 def _near(entries: list[Entry], address: ResourceAddress) -> str:
     import difflib
 
-    names = {
-        f"{entry.platform}.{entry.kind.name}.{entry.live.attributes.get('name')}"
+    known = {entry.address for entry in entries if entry.address is not None} | {
+        ResourceAddress(entry.platform, entry.kind.name, str(entry.live.attributes.get("name")))
         for entry in entries
-        if entry.live is not None
-    } | {str(entry.address) for entry in entries if entry.address is not None}
-    close = difflib.get_close_matches(str(address), sorted(names), n=3, cutoff=0.5)
-    return f"Did you mean {' or '.join(close)}?" if close else "`reconciler list` shows what there is."
+        if entry.address is None and entry.live is not None
+    }
+    # By name alone: what addresses have in common would make all of them look alike.
+    close = difflib.get_close_matches(address.name, {one.name for one in known}, n=3)
+    meant = sorted(str(one) for one in known if one.name in close)
+    return f"Did you mean {' or '.join(meant)}?" if meant else "`reconciler list` shows what there is."
 
 
 def _show_run(context: Context, session: Session, run: str, form: str) -> int:

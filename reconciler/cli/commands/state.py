@@ -11,10 +11,11 @@ from typing import Any
 import click
 
 from reconciler.cli.context import Context, Exit
-from reconciler.cli.options import common, locking
+from reconciler.cli.options import common, locking, option
 from reconciler.cli.progress import Progress
 from reconciler.cli.session import Session, run_async
 from reconciler.core.model import ResourceAddress, ResourceState, State
+from reconciler.core.ports import Lock
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.render.table import table_lines
 from reconciler.render.text import quoted
@@ -28,11 +29,11 @@ def command() -> None:
 
 def _remembered(session: Session) -> State:
     async def read() -> State:
-        with session.reading():
-            async with session.stack(lambda event: None) as stack:
-                return stack.remembered()
+        async with session.stack(lambda event: None) as stack:
+            return stack.remembered()
 
-    return run_async(read())
+    with session.reading():
+        return run_async(read())
 
 
 @command.command("list")
@@ -50,12 +51,12 @@ def list_(context: Context, /, globs: tuple[str, ...], **options: Any) -> int:
         if not globs or any(fnmatchcase(str(address), glob) for glob in globs)
     ]
     if rows:
-        context.output.lines(table_lines(rows, ["address", "id"], width=context.output.width))
+        context.output.lines(table_lines(rows, ["address", "id"], width=context.output.table_width))
     else:
         context.output.lines(["Nothing is remembered."])
     for row in rows:
         context.output.record("resource", **row)
-    context.output.record("summary", exit_code=Exit.DONE, resources=len(rows))
+    context.output.summary(Exit.DONE, resources=len(rows))
     return Exit.DONE
 
 
@@ -88,7 +89,7 @@ def show(context: Context, /, address: str, **options: Any) -> int:
         protected=record.protected,
         deposed=list(record.deposed),
     )
-    context.output.record("summary", exit_code=Exit.DONE)
+    context.output.summary(Exit.DONE)
     return Exit.DONE
 
 
@@ -109,17 +110,18 @@ def _edit(
 ) -> int:
     """Take the lock, settle, let *change* say what to put and remove, commit."""
 
-    async def work() -> list[str]:
-        with session.lock(what) as lock, Progress(context.output) as progress:
+    async def work(lock: Lock) -> list[str]:
+        with Progress(context.output) as progress:
             async with session.stack(progress) as stack:
                 await stack.settle(lock)
                 put, removed, lines = change(session.backend.load())
                 await stack.edit(lock, what, put=put, removed=removed)
                 return list(lines)
 
-    lines = run_async(work())
+    with session.lock(what) as lock:
+        lines = run_async(work(lock))
     context.output.lines(lines)
-    context.output.record("summary", exit_code=Exit.DONE, edited=lines)
+    context.output.summary(Exit.DONE, edited=lines)
     return Exit.DONE
 
 
@@ -171,13 +173,17 @@ def pull(context: Context, /, **options: Any) -> int:
 
     session = Session.open(context, **options)
     with session.reading():
-        context.output.document(encode_state(session.backend.load()).decode())
+        text = encode_state(session.backend.load()).decode()
+    if context.output.as_json:
+        context.output.record("state", text=text)
+    else:
+        context.output.document(text)
     return Exit.DONE
 
 
 @command.command("push")
 @click.argument("file")
-@click.option("--force", is_flag=True, help="Also when the file is older, or of another lineage.")
+@option("--force", is_flag=True, help="Also when the file is older, or of another lineage.")
 @common
 @locking
 @click.pass_obj
@@ -192,22 +198,21 @@ def push(context: Context, /, file: str, force: bool, **options: Any) -> int:
         raise ReconcilerError(f"{file} cannot be read: {error.strerror}") from error
     pushed = decode_state(data, stack=session.config.name, file=file)
 
-    async def work() -> State:
-        with session.lock("state push") as lock, Progress(context.output) as progress:
+    async def work(lock: Lock) -> State:
+        with Progress(context.output) as progress:
             async with session.stack(progress) as stack:
                 return await stack.push(lock, pushed, f"state push {file}", force=force)
 
-    state = run_async(work())
+    with session.lock("state push") as lock:
+        state = run_async(work(lock))
     context.output.lines(
-        [f"Pushed {len(state.resources)} resources; the state is at serial {state.stamp.serial}."]
+        [f"Pushed {_count(len(state.resources), 'resource')}; the state is at serial {state.stamp.serial}."]
     )
-    context.output.record(
-        "summary", exit_code=Exit.DONE, resources=len(state.resources), serial=state.stamp.serial
-    )
+    context.output.summary(Exit.DONE, resources=len(state.resources), serial=state.stamp.serial)
     return Exit.DONE
 
 
-@command.command("verify")
+@command.command("verify", short_help="Read all that is stored, and say whether it is sound.")
 @common
 @locking
 @click.pass_obj
@@ -221,18 +226,21 @@ def verify(context: Context, /, **options: Any) -> int:
             session.backend.records(run.id)
         opened = session.backend.open_run()
     lines = [
-        f"The state is sound: serial {state.stamp.serial}, {len(state.resources)} resources, "
-        f"{len(runs)} runs readable."
+        f"The state is sound: serial {state.stamp.serial}, {_count(len(state.resources), 'resource')}, "
+        f"{_count(len(runs), 'run')} readable."
     ]
     if opened is not None:
         lines.append(f"Run {opened} was cut off; `reconciler plan` settles it.")
     context.output.lines(lines)
-    context.output.record(
-        "summary",
-        exit_code=Exit.DONE,
+    context.output.summary(
+        Exit.DONE,
         serial=state.stamp.serial,
         resources=len(state.resources),
         runs=len(runs),
         open_run=opened,
     )
     return Exit.DONE
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -28,5 +28,5 @@ def command(context: Context, /, lock_id: str, **options: Any) -> int:
         None: "Whether that process is alive cannot be seen from here.",
     }[alive]
     context.output.lines([f"Broke the lock held by {info}.", seems])
-    context.output.record("summary", exit_code=Exit.DONE, holder=str(info), alive=alive)
+    context.output.summary(Exit.DONE, holder=str(info), alive=alive)
     return Exit.DONE

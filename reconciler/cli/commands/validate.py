@@ -9,6 +9,7 @@ import click
 from reconciler.cli.context import Context, Exit
 from reconciler.cli.options import common
 from reconciler.cli.session import Session
+from reconciler.errors import SpecErrors
 
 
 @click.command("validate")
@@ -19,11 +20,16 @@ def command(context: Context, /, **options: Any) -> int:
 
     Every problem of every file is shown at once, with its place and what to do.
     """
-    session = Session.open(context, **options)
-    specs = session.specs()
+    output = context.output
+    try:
+        specs = Session.open(context, **options).specs()
+    except SpecErrors as error:
+        output.failure(error)
+        output.summary(Exit.ERROR, valid=False, errors=len(error.complaints))
+        return Exit.ERROR
     for text in specs.warnings:
-        context.output.note(f"Warning: {text}")
+        output.warning(text)
     count = len(specs.resources)
-    context.output.lines([f"Success! {count} resource{'' if count == 1 else 's'} in the specs, no problems."])
-    context.output.record("summary", exit_code=Exit.DONE, valid=True, resources=count)
+    output.lines([f"Success! {count} resource{'' if count == 1 else 's'} in the specs, no problems."])
+    output.summary(Exit.DONE, valid=True, errors=0, warnings=len(specs.warnings), resources=count)
     return Exit.DONE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import textwrap
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -32,12 +33,15 @@ def command(context: Context, /, **_: Any) -> int:
         [
             f"reconciler {__version__} on Python {platform.python_version()}",
             f"providers: {', '.join(providers)}",
-            "libraries: " + ", ".join(f"{name} {found}" for name, found in libraries.items()),
+            *textwrap.wrap(
+                "libraries: " + ", ".join(f"{name} {found}" for name, found in libraries.items()),
+                context.output.width,
+                subsequent_indent="  ",
+            ),
         ]
     )
-    context.output.record(
-        "summary",
-        exit_code=Exit.DONE,
+    context.output.summary(
+        Exit.DONE,
         reconciler=__version__,
         python=platform.python_version(),
         providers=providers,

@@ -5,11 +5,16 @@ it has a place and passed over where it has none. Writing sends only keys of
 API 1.224, and every one of them: whether PUT replaces or merges is not
 documented, so an update sends the whole object, with ``null`` for what is
 cleared (``[]`` and ``false`` for the two fields that may not be null).
+
+The wire can spell variables and connections that mean nothing to a spec, such
+as a tool that is both inside and outside. An update must not lose them, so
+they are kept as they are, below ``as_is``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from reconciler.core.attributes import ID
@@ -83,7 +88,7 @@ def creation_meta(attributes: Mapping[str, Any]) -> Table:
     elif scope == "department":
         meta["departmentId"] = scope_id
     elif scope == "project":
-        if not str(scope_id).isdecimal():
+        if not re.fullmatch("[0-9]+", str(scope_id)):
             raise Rejected(f"the project id {scope_id!r} is not a number, as this API wants it")
         meta["projectId"] = int(str(scope_id))
     return meta
@@ -109,20 +114,12 @@ def environment_from_wire(meta: Mapping[str, Any], spec: Mapping[str, Any]) -> T
     values["supplemental_groups"] = _groups(spec.get("supplementalGroups"))
     values["capabilities"] = sorted(spec.get("capabilities") or ()) or None
     variables = spec.get("environmentVariables") or ()
-    values["environment_variables"] = {one["name"]: _variable(one) for one in variables} or None
-    tools: Table = {}
-    for connection in spec.get("connections") or ():
-        internal = connection.get("internalToolInfo") or {}
-        if internal.get("connectionType") == "ServingPort":
-            values["inference_endpoint"] = {
-                "protocol": (internal.get("servingPortInfo") or {}).get("protocol"),
-                "serving_port": internal.get("containerPort"),
-                "name": connection["name"],
-                "type": internal.get("toolType"),
-            }
-        else:
-            tools[connection["name"]] = _tool(connection)
-    values["tools"] = tools or None
+    values["environment_variables"] = {_name(one): _variable(one) for one in variables} or None
+    connections = spec.get("connections") or ()
+    serving = _serving(connections)
+    if serving is not None:
+        values["inference_endpoint"] = _endpoint(serving)
+    values["tools"] = {_name(one): _tool(one) for one in connections if one is not serving} or None
     values["readiness_probe"] = _probe((spec.get("probes") or {}).get("readiness"))
     return _filled(values)
 
@@ -137,22 +134,32 @@ def _groups(text: str | None) -> list[int | str] | None:
     return [int(part) if part.isdecimal() else part for part in parts]
 
 
+def _name(one: Mapping[str, Any]) -> str:
+    return one.get("name") or ""
+
+
 def _variable(one: Mapping[str, Any]) -> Any:
     """An environment variable; one with a value alone is the value."""
-    instructions = one.get("description") or None
-    if one.get("exclude"):
-        return {"exclude": True}
+    plain = _plain(one, _VARIABLE)
+    found = _canonical_variable(plain)
+    return found if _plain(_wire_variable(_name(one), found), _VARIABLE) == plain else {"as_is": plain}
+
+
+def _canonical_variable(one: Mapping[str, Any]) -> Any:
+    instructions = one.get("description")
     table: Table
-    if (credential := one.get("credential")) is not None:
+    if one.get("exclude"):
+        table = {"exclude": True}
+    elif (credential := one.get("credential")) is not None:
         table = {"credential": {ID: credential.get("assetId")}, "key": credential.get("key")}
     elif (config_map := one.get("configMap")) is not None:
         table = {"config_map": config_map.get("name"), "key": config_map.get("key")}
     elif (pod_field := one.get("podFieldRef")) is not None:
         table = {"pod_field": pod_field.get("path")}
     elif instructions is None:
-        return one.get("value") or ""
+        return one.get("value", "")
     else:
-        table = {"value": one.get("value") or ""}
+        table = {"value": one.get("value", "")}
     if instructions is not None:
         table["instructions"] = instructions
     return table
@@ -162,9 +169,11 @@ def _wire_variable(name: str, one: Any) -> Table:
     if isinstance(one, str):
         return {"name": name, "value": one}
     result: Table = {"name": name}
+    if "as_is" in one:
+        return {**result, **one["as_is"]}
     if one.get("exclude"):
-        return {"name": name, "exclude": True}
-    if "credential" in one:
+        result["exclude"] = True
+    elif "credential" in one:
         result["credential"] = {"assetId": one["credential"][ID], "key": one["key"]}
     elif "config_map" in one:
         result["configMap"] = {"name": one["config_map"], "key": one["key"]}
@@ -177,11 +186,92 @@ def _wire_variable(name: str, one: Any) -> Table:
     return result
 
 
+# What the wire may say, by key; a table for what is a table there.
+_VARIABLE: Table = {
+    "value": None,
+    "credential": {"assetId": None, "key": None},
+    "configMap": {"name": None, "key": None},
+    "podFieldRef": {"path": None},
+    "exclude": None,
+    "description": None,
+}
+_CONNECTION: Table = {
+    "isExternal": None,
+    "internalToolInfo": {
+        "toolType": None,
+        "connectionType": None,
+        "containerPort": None,
+        "nodePortInfo": {"isCustomPort": None},
+        "externalUrlInfo": {"isCustomUrl": None, "externalUrl": None},
+        "servingPortInfo": {"protocol": None},
+    },
+    "externalToolInfo": {"toolType": None, "externalUrl": None},
+}
+
+
+def _plain(value: Mapping[str, Any], known: Mapping[str, Any]) -> Table:
+    """*value* by what it means: its known keys, without those that hold what their absence means."""
+    result: Table = {}
+    for key, inner in known.items():
+        found = value.get(key)
+        if inner is not None and isinstance(found, Mapping):
+            found = _plain(found, inner)
+        if found not in (None, False, "", {}):
+            result[key] = found
+    return result
+
+
+def _serving(connections: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The connection that is the endpoint of inference: by name the first of those that serve."""
+    endpoints = [
+        one
+        for one in connections
+        if (one.get("internalToolInfo") or {}).get("connectionType") == "ServingPort"
+        and _plain(_wire_endpoint(_endpoint(one)), _CONNECTION) == _plain(one, _CONNECTION)
+    ]
+    return min(endpoints, key=_name, default=None)
+
+
+def _endpoint(connection: Mapping[str, Any]) -> Table:
+    internal = connection["internalToolInfo"]
+    return _filled(
+        {
+            "protocol": (internal.get("servingPortInfo") or {}).get("protocol"),
+            "serving_port": internal.get("containerPort"),
+            "name": _name(connection),
+            "type": internal.get("toolType"),
+        }
+    )
+
+
+def _wire_endpoint(endpoint: Mapping[str, Any]) -> Table:
+    return {
+        "name": endpoint["name"],
+        "isExternal": False,
+        "internalToolInfo": {
+            "toolType": endpoint["type"],
+            "connectionType": "ServingPort",
+            "containerPort": endpoint["serving_port"],
+            "servingPortInfo": _filled({"protocol": endpoint.get("protocol")}),
+        },
+    }
+
+
 def _tool(connection: Mapping[str, Any]) -> Table:
+    plain = _plain(connection, _CONNECTION)
+    found = _canonical_tool(plain)
+    if found is not None and _plain(_wire_tool(_name(connection), found), _CONNECTION) == plain:
+        return found
+    return {**(found or {}), "as_is": plain}
+
+
+def _canonical_tool(connection: Mapping[str, Any]) -> Table | None:
     external = connection.get("externalToolInfo")
     if external is not None:
         return {"type": external.get("toolType"), "url": external.get("externalUrl")}
-    internal = connection.get("internalToolInfo") or {}
+    internal = connection.get("internalToolInfo")
+    if internal is None:
+        return None
     kind = internal.get("connectionType")
     url = internal.get("externalUrlInfo") or {}
     port = internal.get("nodePortInfo") or {}
@@ -197,16 +287,16 @@ def _tool(connection: Mapping[str, Any]) -> Table:
 
 
 def _wire_tool(name: str, tool: Mapping[str, Any]) -> Table:
-    if tool.get("type") in api.EXTERNAL_TOOL_TYPES:
+    if "as_is" in tool:
+        return {"name": name, **tool["as_is"]}
+    if "connection" not in tool:
         info = {"toolType": tool["type"], "externalUrl": tool["url"]}
         return {"name": name, "isExternal": True, "externalToolInfo": info}
-    if "connection" not in tool:
-        return {"name": name, "isExternal": False}  # neither kind of tool: kept as it was found
     connection = tool["connection"]
     internal: Table = {
         "toolType": tool["type"],
         "connectionType": _WIRE_CONNECTIONS.get(connection, connection),
-        "containerPort": tool["container_port"],
+        "containerPort": tool.get("container_port"),
     }
     if connection == "external-url":
         internal["externalUrlInfo"] = {"isCustomUrl": bool(tool.get("custom"))}
@@ -220,10 +310,12 @@ def _wire_tool(name: str, tool: Mapping[str, Any]) -> Table:
 def _probe(probe: Mapping[str, Any] | None) -> Table | None:
     if probe is None:
         return None
-    request = (probe.get("handler") or {}).get("httpGet") or {}
-    return _filled(
+    times = _filled({name: probe.get(wire) for name, wire in _PROBE.items()})
+    request = (probe.get("handler") or {}).get("httpGet")
+    if request is None:
+        return times
+    return times | _filled(
         {
-            **{name: probe.get(wire) for name, wire in _PROBE.items()},
             "path": request.get("path"),
             "port": request.get("port"),
             "host": request.get("host"),
@@ -233,11 +325,9 @@ def _probe(probe: Mapping[str, Any] | None) -> Table | None:
 
 
 def _wire_probe(probe: Mapping[str, Any]) -> Table:
+    times = _filled({wire: probe.get(name) for name, wire in _PROBE.items()})
     request = _filled({name: probe.get(name) for name in ("path", "port", "host", "scheme")})
-    return {
-        **_filled({wire: probe.get(name) for name, wire in _PROBE.items()}),
-        "handler": {"httpGet": request},
-    }
+    return {**times, "handler": {"httpGet": request}} if request else times
 
 
 def environment_spec(attributes: Mapping[str, Any]) -> Table:
@@ -253,18 +343,7 @@ def environment_spec(attributes: Mapping[str, Any]) -> Table:
     spec["environmentVariables"] = [_wire_variable(name, one) for name, one in variables.items()]
     connections = [_wire_tool(name, tool) for name, tool in (attributes.get("tools") or {}).items()]
     if endpoint := attributes.get("inference_endpoint"):
-        connections.append(
-            {
-                "name": endpoint["name"],
-                "isExternal": False,
-                "internalToolInfo": {
-                    "toolType": endpoint["type"],
-                    "connectionType": "ServingPort",
-                    "containerPort": endpoint["serving_port"],
-                    "servingPortInfo": {"protocol": endpoint["protocol"]},
-                },
-            }
-        )
+        connections.append(_wire_endpoint(endpoint))
     spec["connections"] = connections
     probe = attributes.get("readiness_probe")
     spec["probes"] = None if probe is None else {"readiness": _wire_probe(probe)}

@@ -23,13 +23,13 @@ import msgspec
 from reconciler.core.attributes import LOOKUP, REF, Attributes, marked
 from reconciler.core.model import Remote, Resource, ResourceAddress, Verb
 from reconciler.core.ports import PlatformContext, Problem, Resolution, ResourceKind
-from reconciler.errors import ListingIncomplete, NotFound, Rejected
+from reconciler.errors import ListingIncomplete, NotFound, OutcomeUnknown
 from reconciler.providers.http import HttpClient, embedded_transport, trust
 from reconciler.providers.runai import api, conversion
 from reconciler.providers.runai.auth import SignIn
 from reconciler.providers.runai.kinds import KINDS
 from reconciler.providers.runai.plugin import Settings
-from reconciler.providers.runai.units import Units
+from reconciler.providers.runai.units import Cluster, Unit, Units
 
 __all__ = ["RunaiProvider"]
 
@@ -79,14 +79,24 @@ class _Whole(msgspec.Struct, rename="camel"):
     used_by: dict[str, Any] | None = None
 
 
+class _Parts(msgspec.Struct):
+    """An asset of an answer, its two halves unread."""
+
+    meta: msgspec.Raw
+    spec: msgspec.Raw = msgspec.Raw(b"{}")
+
+
 class _Entries(msgspec.Struct):
     entries: list[msgspec.Raw]
 
 
 _entries = msgspec.json.Decoder(_Entries)
 _entry = msgspec.json.Decoder(_Entry)
+_parts = msgspec.json.Decoder(_Parts)
+_by_key = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _wholes = msgspec.json.Decoder(_Whole)
 _tables = msgspec.json.Decoder(dict[str, Any])
+_clusters = msgspec.json.Decoder(list[Cluster])
 _NO_DETAILS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 _READERS: Final[Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any]]]] = {
@@ -94,6 +104,7 @@ _READERS: Final[Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Any]], di
     "compute": conversion.compute_from_wire,
     "credential": conversion.credential_from_wire,
 }
+_STRANGE: Final = (msgspec.DecodeError, KeyError, TypeError, AttributeError, ValueError)
 _PATHS: Final = {"environment": api.ENVIRONMENTS, "compute": api.COMPUTE, "credential": api.CREDENTIALS}
 _SEGMENTS: Final = {kind.kind: kind.segment for kind in api.CREDENTIAL_KINDS}
 
@@ -120,12 +131,13 @@ class RunaiProvider:
             platform=context.platform,
             sign_in=SignIn(settings, context.secrets, context.clock),
             explain=explain,
+            is_own=is_own,
             secrets=context.secrets,
             user_agent=context.user_agent,
             concurrency=settings.max_concurrency or (context.parallelism if embedded else 4),
             rate=settings.requests_per_second,
             timeout=settings.timeout_seconds,
-            verify=trust(settings.ca_file),
+            verify=True if embedded else trust(settings.ca_file),
             clock=context.clock,
             random=context.random,
         )
@@ -142,16 +154,7 @@ class RunaiProvider:
     async def list(self, kind: str, *, usage: bool = False) -> AsyncIterator[Remote]:
         """See `Reader.list`."""
         path = _PATHS[kind]
-        body = await self._client.get(path, {"usageInfo": "true"} if usage else None)
-        try:
-            entries = _entries.decode(body).entries
-        except msgspec.DecodeError as error:
-            raise ListingIncomplete(
-                f"{self.name}: GET {path} did not answer with a whole list",
-                platform=self.name,
-                call=f"GET {path}",
-                hint="Nothing was decided. Try again; if it stays so, the API is not the one we know.",
-            ) from error
+        entries = await self._entries(path, {"usageInfo": "true"} if usage else None)
         names = await self._unit_names() if usage else None
         seen: set[str] = set()
         for raw in entries:
@@ -159,9 +162,7 @@ class RunaiProvider:
             if remote is None:
                 continue
             if remote.id in seen:
-                raise ListingIncomplete(
-                    f"{self.name}: GET {path} lists the id {remote.id} twice", platform=self.name
-                )
+                raise self._not_whole(path, f"lists the id {remote.id} twice")
             seen.add(remote.id)
             yield remote
 
@@ -181,16 +182,27 @@ class RunaiProvider:
         """See `Reader.find`. The name filter may match more than the name, so it is compared here."""
         wanted = KINDS[kind].identity_of(attributes)
         params = {"name": str(attributes["name"]), "scope": str(attributes["scope"])}
-        body = await self._client.get(_PATHS[kind], params)
-        try:
-            entries = _entries.decode(body).entries
-        except msgspec.DecodeError as error:
-            raise ListingIncomplete(f"{self.name}: no whole list of {kind}s", platform=self.name) from error
-        for raw in entries:
+        for raw in await self._entries(_PATHS[kind], params):
             remote = self._remote(kind, raw)
             if remote is not None and remote.identity == wanted:
                 return remote
         return None
+
+    async def _entries(self, path: str, params: Mapping[str, str] | None) -> Sequence[msgspec.Raw]:
+        body = await self._client.get(path, params)
+        try:
+            return _entries.decode(body).entries
+        except msgspec.DecodeError as error:
+            raise self._not_whole(path, "did not answer with a whole list") from error
+
+    def _not_whole(self, path: str, what: str) -> ListingIncomplete:
+        call = f"GET {path}"
+        return ListingIncomplete(
+            f"{self.name}: {call} {what}",
+            platform=self.name,
+            call=call,
+            hint="Nothing was decided. Try again; if it stays so, the API is not the one we know.",
+        )
 
     def _paths_of(self, kind: str, remote_id: str) -> Sequence[str]:
         if kind != "credential":
@@ -211,12 +223,23 @@ class RunaiProvider:
         """The object in one entry; None for one that is deleted."""
         try:
             return self._read_entry(kind, bytes(raw), usage, names)
-        except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
-            raise ListingIncomplete(
-                f"{self.name} showed a {kind} that cannot be understood",
-                platform=self.name,
-                hint="Nothing was decided. The API may be newer than this program.",
-            ) from error
+        except _STRANGE as error:
+            raise self._strange(kind) from error
+
+    def _strange(self, kind: str, remote_id: str = "") -> ListingIncomplete:
+        which = f" (id {remote_id})" if remote_id else ""
+        return ListingIncomplete(
+            f"{self.name} showed an object of kind {kind}{which} that cannot be understood",
+            platform=self.name,
+            hint="Nothing was decided. The API may be newer than this program.",
+        )
+
+    def _attributes(self, kind: str, remote_id: str, data: bytes) -> dict[str, Any]:
+        try:
+            whole = _wholes.decode(data)
+            return _READERS[kind](whole.meta, whole.spec)
+        except _STRANGE as error:
+            raise self._strange(kind, remote_id) from error
 
     def _read_entry(
         self, kind: str, data: bytes, usage: bool, names: Mapping[tuple[str, str], str] | None
@@ -226,7 +249,9 @@ class RunaiProvider:
             return None
         scope_id = meta.scope_id
         identity: tuple[str, ...] = (meta.scope, scope_id, meta.name)
+        substance = data
         if kind == "credential":
+            substance = _credential_substance(meta.kind, data)
             segment = _SEGMENTS.get(meta.kind, meta.kind)
             self._segments[meta.id] = segment
             identity = (segment, *identity)
@@ -240,9 +265,9 @@ class RunaiProvider:
             kind=kind,
             id=meta.id,
             identity=identity,
-            attributes=Attributes.lazily(lambda: _attributes(kind, data)),
+            attributes=Attributes.lazily(lambda: self._attributes(kind, meta.id, data)),
             version=f"{meta.updated_at or ''} {meta.update_count or ''}".strip(),
-            wire_digest="" if usage else hashlib.blake2b(data, digest_size=16).hexdigest(),
+            wire_digest="" if usage else hashlib.blake2b(substance, digest_size=16).hexdigest(),
             foreign=meta.scope == "system" or (preinstalled and meta.scope == "tenant"),
             details=details,
             used_by=used_by,
@@ -271,7 +296,8 @@ class RunaiProvider:
         try:
             remote_id = _entry.decode(answer.body).meta.id
         except msgspec.DecodeError as error:
-            raise Rejected(
+            # Accepted, so it is there, or will be: whoever asked has to look for it.
+            raise OutcomeUnknown(
                 f"{self.name}: POST {path} was accepted, and its answer holds no object",
                 platform=self.name,
                 call=f"POST {path}",
@@ -362,41 +388,31 @@ class RunaiProvider:
     async def _org(self) -> Units:
         """Clusters, departments and projects; read once for a command."""
         if self._units is None:
+            body = await self._client.get(api.CLUSTERS, {"verbosity": "metadata"})
             try:
-                clusters = msgspec.json.decode(
-                    await self._client.get(api.CLUSTERS, {"verbosity": "metadata"}), type=list[dict[str, Any]]
-                )
+                clusters = _clusters.decode(body)
             except msgspec.DecodeError as error:
-                raise ListingIncomplete(
-                    f"{self.name}: no whole list of clusters", platform=self.name
-                ) from error
-            self._units = Units(
-                clusters,
-                await self._pages(api.DEPARTMENTS, "departments"),
-                await self._pages(api.PROJECTS, "projects"),
-            )
+                raise self._not_whole(api.CLUSTERS, "did not answer with a whole list") from error
+            departments = await self._pages(api.DEPARTMENTS, "departments")
+            projects = await self._pages(api.PROJECTS, "projects")
+            self._units = Units(clusters, departments, projects)
         return self._units
 
-    async def _pages(self, path: str, key: str) -> Sequence[Mapping[str, Any]]:
-        found: list[dict[str, Any]] = []
+    async def _pages(self, path: str, key: str) -> Sequence[Unit]:
+        found: list[Unit] = []
         offset = 0
         while True:
             body = await self._client.get(path, {"limit": str(_PAGE), "offset": str(offset)})
             try:
                 page = _tables.decode(body)
-                entries = page[key]
+                found += msgspec.convert(page[key], list[Unit])
+                following = msgspec.convert(page.get("next"), int | None)
             except (msgspec.DecodeError, KeyError) as error:
-                raise ListingIncomplete(
-                    f"{self.name}: GET {path} is not a list", platform=self.name
-                ) from error
-            found += entries
-            following = page.get("next")
-            if not following or not entries:
+                raise self._not_whole(path, "did not answer with a whole list") from error
+            if not following:
                 return found
             if following <= offset:
-                raise ListingIncomplete(
-                    f"{self.name}: the pages of GET {path} go round in a circle", platform=self.name
-                )
+                raise self._not_whole(path, "has pages that go round in a circle")
             offset = following
 
     async def _unit_names(self) -> Mapping[tuple[str, str], str]:
@@ -429,9 +445,13 @@ def _same_names(resources: Iterable[Resource]) -> list[str]:
     return warnings
 
 
-def _attributes(kind: str, data: bytes) -> dict[str, Any]:
-    whole = _wholes.decode(data)
-    return _READERS[kind](whole.meta, whole.spec)
+def _credential_substance(kind: str, data: bytes) -> bytes:
+    """The bytes of a credential that the list of all kinds and a read have in common.
+
+    The list has ``spec`` proper below the name of the kind.
+    """
+    parts = _parts.decode(data)
+    return bytes(parts.meta) + bytes(_by_key.decode(parts.spec).get(kind, parts.spec))
 
 
 def _details(
@@ -453,11 +473,17 @@ def _details(
 
 def explain(body: bytes) -> str:
     """What an error envelope says: ``{"code", "message", "details"}``, or OAuth2's two fields."""
+    parts = [_envelope(body).get(key) for key in ("message", "details", "error", "error_description")]
+    return ": ".join(part for part in parts if part and isinstance(part, str))
+
+
+def is_own(body: bytes) -> bool:
+    """Whether this is Run:ai's error envelope, which repeats the HTTP status as ``code``."""
+    return "code" in _envelope(body)
+
+
+def _envelope(body: bytes) -> Mapping[str, Any]:
     try:
-        answer = _tables.decode(body)
+        return _tables.decode(body)
     except msgspec.DecodeError:
-        return ""
-    parts = [
-        answer.get(key) for key in ("message", "details", "error", "error_description") if answer.get(key)
-    ]
-    return ": ".join(part for part in parts if isinstance(part, str))
+        return {}

@@ -9,6 +9,7 @@ from typing import Final
 __all__ = ["canonical_quantity", "quantity_bytes"]
 
 _QUANTITY = re.compile(r"^\+?([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:([eE][-+]?[0-9]+)|([numkKMGTPE]i?))?\Z")
+_LONGEST: Final = 64  # many more digits, and Python refuses to make a number of them
 _SUFFIXES: Final = {
     "": Fraction(1),
     **{
@@ -22,7 +23,7 @@ _SUFFIXES: Final = {
 def quantity_bytes(text: str) -> Fraction | None:
     """The exact amount that *text* spells, or None when it spells none."""
     found = _QUANTITY.match(text)
-    if found is None:
+    if found is None or len(text) > _LONGEST:
         return None
     number, exponent, suffix = found.groups()
     if exponent is not None:

@@ -6,24 +6,39 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from reconciler.core.ports import Problem
 
-__all__ = ["Units"]
+__all__ = ["Cluster", "Unit", "Units"]
+
+
+class Cluster(msgspec.Struct, rename="camel"):
+    """A cluster, as far as names and places need it."""
+
+    uuid: str
+    name: str
+
+
+class Unit(msgspec.Struct, rename="camel"):
+    """A department or a project. ``parent_id`` is a project's department."""
+
+    id: str | int
+    name: str
+    cluster_id: str | None = None
+    parent_id: str | int | None = None
 
 
 class Units:
     """The organisation of a tenant."""
 
     def __init__(
-        self,
-        clusters: Sequence[Mapping[str, Any]],
-        departments: Sequence[Mapping[str, Any]],
-        projects: Sequence[Mapping[str, Any]],
+        self, clusters: Sequence[Cluster], departments: Sequence[Unit], projects: Sequence[Unit]
     ) -> None:
         self._all: dict[str, list[tuple[str, str, str]]] = {
-            "cluster": [(str(one["name"]), str(one["uuid"]), str(one["uuid"])) for one in clusters],
-            "department": [_unit(one) for one in departments],
-            "project": [_unit(one) for one in projects],
+            "cluster": [(one.name, one.uuid, one.uuid) for one in clusters],
+            "department": [(one.name, str(one.id), one.cluster_id or "") for one in departments],
+            "project": [(one.name, str(one.id), one.cluster_id or "") for one in projects],
         }
         self.names = {
             (kind, unit_id): name for kind, units in self._all.items() for name, unit_id, _ in units
@@ -31,7 +46,9 @@ class Units:
         self._cluster_of = {
             (kind, unit_id): cluster for kind, units in self._all.items() for _, unit_id, cluster in units
         }
-        self._department_of = {str(one["id"]): str(one.get("parentId") or "") for one in projects}
+        self._department_of = {
+            str(one.id): "" if one.parent_id is None else str(one.parent_id) for one in projects
+        }
         self._by_name: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
         for kind, units in self._all.items():
             for name, unit_id, cluster in units:
@@ -88,7 +105,3 @@ class Units:
         if kind == "department":
             return under[0] == "project" and self._department_of.get(under[1]) == unit_id
         return False
-
-
-def _unit(one: Mapping[str, Any]) -> tuple[str, str, str]:
-    return str(one["name"]), str(one["id"]), str(one.get("clusterId") or "")

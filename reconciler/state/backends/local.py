@@ -4,6 +4,7 @@
 
     .reconciler/
       lock                  who holds the stack; never replaced but by `unlock`
+      lock.writing          held for the length of one write; `unlock` waits for it
       state.json            the committed state
       state.previous.json   the one before it
       runs/RUN.open         the journal of the run that is going on, or died
@@ -19,17 +20,21 @@ import contextlib
 import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from reconciler.core.model import NO_STAMP, Holder, LockInfo, Stamp, State
 from reconciler.core.ports import Journal, Lock, RunSummary
-from reconciler.errors import StateError, StateMoved, StateUnreadable
+from reconciler.errors import JournalUnreadable, StateError, StateMoved, StateUnreadable
 from reconciler.state import codec
 from reconciler.state.journal import FileJournal, read_ends, read_journal, sync_directory
-from reconciler.state.lock import FileLock, break_lock, this_process
-from reconciler.state.records import Record
+from reconciler.state.lock import FileLock, break_lock, this_process, writing
+from reconciler.state.records import Begun, Closed, Record
 
 __all__ = ["LocalBackend"]
+
+_OPEN = ".open"
+_SEALED = ".journal"
 
 
 class LocalBackend:
@@ -62,9 +67,12 @@ class LocalBackend:
     @contextlib.contextmanager
     def lock(self, command: str, *, timeout: float, waiting: Callable[[str], None]) -> Iterator[Lock]:
         """See `StateBackend.lock`."""
-        self._prepare()
         info = LockInfo(self._new_id(), self._holder(), command, self._now())
-        held = FileLock.acquire(self._lock, info, shared=False, timeout=timeout, waiting=waiting)
+        try:
+            self._prepare()
+            held = FileLock.acquire(self._lock, info, shared=False, timeout=timeout, waiting=waiting)
+        except OSError as error:
+            raise self._not_locked(error) from error
         try:
             yield held
         finally:
@@ -79,14 +87,21 @@ class LocalBackend:
             held = FileLock.acquire(self._lock, info, shared=True, timeout=timeout, waiting=waiting)
         except OSError as error:
             if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
-                raise
-            # Where we may not write, no writer of ours can be either.
-            yield
-            return
+                raise self._not_locked(error) from error
+            # There is no lock that we may open: nobody who may write has been here, or else we may not
+            # read what they wrote either, and `load` says so.
+            held = None
         try:
             yield
         finally:
-            held.release(shared=True)
+            if held is not None:
+                held.release(shared=True)
+
+    def _not_locked(self, error: OSError) -> StateError:
+        return StateError(
+            f"the stack cannot be locked: {error.filename or self._lock}: {error.strerror}",
+            hint="Nothing was done. reconciler needs room and the right to write there.",
+        )
 
     def unlock(self, lock_id: str) -> tuple[LockInfo, bool | None]:
         """See `break_lock`."""
@@ -99,7 +114,7 @@ class LocalBackend:
         try:
             data = self._state.read_bytes()
         except FileNotFoundError:
-            if self._previous.exists() or any(self._committed(path) for path in self._runs.glob("*.journal")):
+            if self._previous.exists() or any(map(self._was_applied, self._journals())):
                 raise StateUnreadable(
                     f"{self._state.name} is missing, but this stack has been applied before",
                     hint=f"Put it back into {self.directory}, or restore the state before the last commit: "
@@ -110,51 +125,70 @@ class LocalBackend:
             raise StateUnreadable(f"{self._state} cannot be read: {error.strerror}") from error
         return codec.decode_state(data, stack=self._stack, file=self._state.name)
 
+    @staticmethod
+    def _was_applied(path: Path) -> bool:
+        """Whether this run was over and left a state, or began on one. What cannot be read may have."""
+        begun, closed = read_ends(path)
+        if path.suffix == _SEALED and closed is None:
+            return True
+        return (closed is not None and closed.serial > 0) or (begun is not None and begun.base.serial > 0)
+
     def commit(self, state: State, *, expected: Stamp, lock: Lock) -> None:
         """See `StateBackend.commit`."""
+        self._write(state, lock, expected=expected)
+
+    def restore(self, state: State, *, lock: Lock) -> None:
+        """See `StateBackend.restore`."""
+        self._write(state, lock, expected=None)
+
+    def _write(self, state: State, lock: Lock, *, expected: Stamp | None) -> None:
+        data = codec.encode_state(state)
+        try:
+            with self._writing(lock):
+                if expected is not None:
+                    self._expect(expected)
+                self._replace(data)
+        except OSError as error:
+            raise StateError(
+                f"the state cannot be written: {error.strerror}",
+                hint="The stored state is whole and the journal holds what was done. Make room or repair the "
+                "disk; the next `reconciler plan` finishes the commit.",
+            ) from error
+
+    def _replace(self, data: bytes) -> None:
+        fresh = self._state.with_name("state.json.new")
+        try:
+            _write_whole(fresh, data)
+            self._keep_previous()
+            fresh.replace(self._state)
+            sync_directory(self.directory)
+        except OSError:
+            with contextlib.suppress(OSError):
+                fresh.unlink(missing_ok=True)
+            raise
+
+    def _keep_previous(self) -> None:
+        """Give the stored state a second name: replacing it takes only the first."""
+        if not self._state.exists():
+            return
+        kept = self._previous.with_name("state.previous.json.new")
+        kept.unlink(missing_ok=True)
+        try:
+            os.link(self._state, kept)
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
+                raise
+            # A file system on which a file has one name only.
+            _write_whole(kept, self._state.read_bytes())
+        kept.replace(self._previous)
+
+    def _expect(self, expected: Stamp) -> None:
         stored = self.stored_stamp()
         if stored != expected:
             raise StateMoved(
                 f"the state is at serial {stored.serial} now, not {expected.serial}",
                 hint="Somebody committed in between; make the plan again.",
             )
-        self._write(state, lock)
-
-    def restore(self, state: State, *, lock: Lock) -> None:
-        """See `StateBackend.restore`."""
-        self._prepare()
-        self._write(state, lock)
-
-    def _write(self, state: State, lock: Lock) -> None:
-        fresh = self._state.with_name("state.json.new")
-        try:
-            handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            with os.fdopen(handle, "wb") as file:
-                file.write(codec.encode_state(state))
-                file.flush()
-                os.fsync(file.fileno())
-            lock.check()
-            if self._state.exists():
-                # A second name for the old file; the rename below takes only the first.
-                kept = self._previous.with_name("state.previous.json.new")
-                kept.unlink(missing_ok=True)
-                os.link(self._state, kept)
-                kept.replace(self._previous)
-            fresh.replace(self._state)
-            sync_directory(self.directory)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                fresh.unlink(missing_ok=True)
-            raise StateError(
-                f"the state cannot be written: {error.strerror}",
-                hint="The old state is whole and the journal holds what was done. Make room or repair the "
-                "disk; the next `reconciler plan` finishes the commit.",
-            ) from error
-
-    @staticmethod
-    def _committed(path: Path) -> bool:
-        closed = read_ends(path)[1]
-        return closed is not None and closed.serial > 0
 
     def stored_stamp(self) -> Stamp:
         """See `StateBackend.stored_stamp`."""
@@ -163,27 +197,50 @@ class LocalBackend:
                 return codec.read_stamp(file.readline())
         except FileNotFoundError:
             return NO_STAMP
+        except OSError as error:
+            raise StateUnreadable(f"{self._state} cannot be read: {error.strerror}") from error
+
+    @contextlib.contextmanager
+    def _writing(self, lock: Lock) -> Iterator[None]:
+        """While we write, *lock* is ours and stays so. Raises `LockLost`."""
+        with writing(self._lock):
+            lock.check()
+            yield
 
     # --- journals ---
 
     def begin(self, run: str, lock: Lock) -> Journal:
         """See `StateBackend.begin`."""
-        self._prepare()
-        return FileJournal.create(self._runs / f"{run}.open", fence=lock.check)
+        lock.check()
+        for path in self._journals():
+            if path.stem == run:
+                raise StateError(f"there is a run {run!r} already")
+            if path.suffix == _OPEN:
+                if not _is_closed(path):
+                    raise StateError(
+                        f"run {path.stem} was never closed; another cannot begin",
+                        hint="`reconciler plan` settles what it left open.",
+                    )
+                self.seal(path.stem, lock)
+        return FileJournal.create(self._runs / f"{run}{_OPEN}", writing=partial(self._writing, lock))
 
     def resume(self, run: str, lock: Lock) -> Journal:
         """See `StateBackend.resume`."""
-        return FileJournal.reopen(self._runs / f"{run}.open", fence=lock.check)
+        return FileJournal.reopen(self._runs / f"{run}{_OPEN}", writing=partial(self._writing, lock))
 
     def seal(self, run: str, lock: Lock) -> None:
         """See `StateBackend.seal`."""
-        lock.check()
-        (self._runs / f"{run}.open").replace(self._runs / f"{run}.journal")
-        sync_directory(self._runs)
+        try:
+            with self._writing(lock):
+                (self._runs / f"{run}{_OPEN}").replace(self._runs / f"{run}{_SEALED}")
+                sync_directory(self._runs)
+        except OSError as error:
+            raise StateError(f"the journal of run {run} cannot be closed: {error.strerror}") from error
 
     def open_run(self) -> str | None:
         """See `StateBackend.open_run`."""
-        found = sorted(path.stem for path in self._runs.glob("*.open"))
+        # A run that died between its last record and `seal` is over all the same.
+        found = [path.stem for path in self._journals() if path.suffix == _OPEN and not _is_closed(path)]
         if len(found) > 1:
             raise StateUnreadable(
                 f"{len(found)} runs were never closed: {', '.join(found)}",
@@ -192,40 +249,85 @@ class LocalBackend:
         return found[0] if found else None
 
     def records(self, run: str) -> Sequence[Record]:
-        """See `StateBackend.records`."""
-        for ending in ("open", "journal"):
-            path = self._runs / f"{run}.{ending}"
-            if path.exists():
-                return read_journal(path)
+        """See `StateBackend.records`. A run that is over has its last record, or is unreadable."""
+        for path in self._journals():
+            if path.stem == run:
+                return _records(path)
         raise StateError(f"there is no run {run!r}", hint="`reconciler history` lists them.")
 
     def runs(self) -> Sequence[RunSummary]:
         """See `StateBackend.runs`."""
-        summaries = []
-        for path in sorted(self._runs.glob("*"), key=lambda found: found.stem, reverse=True):
-            begun, closed = read_ends(path)
-            if begun is None:
-                continue
-            summaries.append(
-                RunSummary(
-                    id=path.stem,
-                    command=begun.command,
-                    who=f"{begun.holder.who}@{begun.holder.host}",
-                    started=begun.started,
-                    ended=closed.ended if closed is not None else "",
-                    outcome=closed.outcome if closed is not None else "open",
-                    digest=begun.digest,
-                    revision=begun.revision,
-                    counts=closed.counts if closed is not None else {},
-                )
-            )
-        return summaries
+        return [found for path in reversed(self._journals()) if (found := _summary(path)) is not None]
+
+    def _journals(self) -> list[Path]:
+        """The files of all runs, oldest first."""
+        try:
+            found = [path for path in self._runs.iterdir() if path.suffix in (_OPEN, _SEALED)]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise StateUnreadable(f"{self._runs} cannot be read: {error.strerror}") from error
+        return sorted(found, key=lambda path: path.stem)
 
     def _prepare(self) -> None:
-        if not self._runs.is_dir():
-            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.directory.chmod(0o700)  # the cache of specs may have made it first
-            self._runs.mkdir(mode=0o700, exist_ok=True)
-            # Whatever the repository around it ignores: a state is no source.
-            with contextlib.suppress(FileExistsError), (self.directory / ".gitignore").open("x") as file:
-                file.write("*\n")
+        if self._runs.is_dir():
+            return
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.directory.chmod(0o700)  # the cache of specs may have made it first
+        # Whatever the repository around it ignores: a state is no source.
+        with contextlib.suppress(FileExistsError), (self.directory / ".gitignore").open("x") as file:
+            file.write("*\n")
+        self._runs.mkdir(mode=0o700, exist_ok=True)
+        sync_directory(self.directory)
+        sync_directory(self.directory.parent)
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """All of *data* in a file at *path*, on stable storage. Nobody else has it open: it is a new one."""
+    path.unlink(missing_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _is_closed(path: Path) -> bool:
+    try:
+        return read_ends(path)[1] is not None
+    except FileNotFoundError:  # sealed while we looked
+        return True
+
+
+def _records(path: Path) -> Sequence[Record]:
+    records = read_journal(path)
+    if path.suffix == _SEALED and not (records and isinstance(records[-1], Closed)):
+        raise JournalUnreadable(
+            f"{path.name} is cut off or damaged at record {len(records)}",
+            hint="That run was over, and its last record is gone: the disk or a person changed the file. "
+            "Restore it from a backup; without it only the history lacks something.",
+        )
+    return records
+
+
+def _summary(path: Path) -> RunSummary | None:
+    """One run for people; None for one that was cut off before it wrote anything."""
+    begun, closed = read_ends(path)
+    if begun is None:
+        try:
+            if not any(isinstance(record, Begun) for record in _records(path)):
+                return None
+        except JournalUnreadable:
+            pass
+        return RunSummary(path.stem, "", "", "", "", "unreadable", "", "", {})
+    return RunSummary(
+        id=path.stem,
+        command=begun.command,
+        who=f"{begun.holder.who}@{begun.holder.host}",
+        started=begun.started,
+        ended=closed.ended if closed is not None else "",
+        outcome=closed.outcome if closed is not None else "open",
+        digest=begun.digest,
+        revision=begun.revision,
+        counts=closed.counts if closed is not None else {},
+    )

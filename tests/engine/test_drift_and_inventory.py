@@ -1,0 +1,376 @@
+"""What is there and what differs, without a way to change it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+import pytest
+from engine.laboratory import KINDS, Laboratory, Platform, address, run, specs
+
+from reconciler.core.attributes import Attributes
+from reconciler.core.model import Remote, Resource, Verb
+from reconciler.core.ports import Reader, Resolution, ResourceKind
+from reconciler.core.report import DriftReport
+from reconciler.engine.inventory import Entry, find_entry, inventory, row
+from reconciler.engine.stack import drift
+from reconciler.errors import Forbidden, ListingIncomplete, PlanImpossible, Rejected, Unavailable
+
+
+class OnlyReader:
+    """A platform that has the methods of a `Reader` and no other."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self.name = platform.name
+        self.kinds: Mapping[str, ResourceKind] = platform.kinds
+        self.patience = 0.0
+
+    def list(self, kind: str, *, usage: bool = False) -> AsyncIterator[Remote]:
+        return self._platform.list(kind, usage=usage)
+
+    async def read(self, kind: str, remote_id: str, *, usage: bool = False) -> Remote | None:
+        return await self._platform.read(kind, remote_id, usage=usage)
+
+    async def find(self, kind: str, attributes: Attributes) -> Remote | None:
+        return await self._platform.find(kind, attributes)
+
+    async def resolve(self, resources: Sequence[Resource]) -> Resolution:
+        return await self._platform.resolve(resources)
+
+    def call(self, verb: Verb, kind: str, remote_id: str) -> str:
+        return self._platform.call(verb, kind, remote_id)
+
+
+def shown(path: Any, value: Any) -> bool:
+    """Every value may be seen."""
+    return True
+
+
+def drifted(lab: Laboratory) -> DriftReport:
+    """``drift``, by somebody who can only read."""
+    readers: dict[str, Reader] = {lab.provider.name: OnlyReader(lab.provider)}
+    return run(drift(readers, lab.stack().remembered(), shown=shown, parallelism=3))
+
+
+def told(report: DriftReport) -> list[str]:
+    """A line for each that differs: its name, and its fields or that it is gone."""
+    return [
+        f"{one.address.name} "
+        + ("gone" if one.gone else ",".join(".".join(map(str, f.path)) for f in one.fields))
+        for one in report.drifted
+    ]
+
+
+DRIFT = {
+    "nothing": ("", []),
+    "a managed field": ("edit box.a size=7", ["a size"]),
+    "a managed field that was cleared": ("edit box.a size=null", ["a size"]),
+    "a field with a default": ("edit box.a colour=white", []),
+    "a field that nobody manages": ("edit box.b colour=red", []),
+    "an object is gone": ("delete box.a", ["a gone"]),
+    "several, by address": ("delete box.a\nedit box.b size=8", ["a gone", "b size"]),
+    "an object that a listing leaves out": ("hide box.a", []),
+    "a hidden one that changed": ("hide box.a\nedit box.a size=7", ["a size"]),
+}
+
+
+@pytest.mark.parametrize("case", DRIFT)
+def test_drift_is_what_differs_from_what_we_applied(case: str) -> None:
+    """Whatever the specs say by now."""
+    hand, expected = DRIFT[case]
+    lab = Laboratory()
+    lab.apply("box a size=1 colour=white\nbox b size=1\nkey k secret=$HUB")
+    lab.hand(hand)
+    calls = len(lab.provider.calls)
+    report = drifted(lab)
+    assert (told(report), report.checked) == (expected, 3)
+    assert {call.split()[0] for call in lab.provider.calls[calls:]} <= {"list", "read"}
+
+
+def test_a_drifted_field_says_what_we_applied_and_what_is_there() -> None:
+    """In this order."""
+    lab = Laboratory()
+    lab.apply("box a size=1")
+    lab.hand("edit box.a size=7")
+    (one,) = drifted(lab).drifted
+    (field,) = one.fields
+    assert (field.before, field.after, one.live is not None) == (1, 7, True)
+
+
+def test_objects_that_nobody_manages_are_listed_and_the_vendors_are_not() -> None:
+    """Of the kinds that we manage something of; what we left behind ourselves is ours."""
+    lab = laboratory_with_leftover()
+    lab.hand("put tower.theirs size=1\nput tower.vendors size=1\nvendor tower.vendors\nput key.k note=x")
+    report = drifted(lab)
+    assert [(platform, remote.attributes["name"]) for platform, remote in report.unmanaged] == [
+        ("fake", "theirs")
+    ]
+
+
+def test_an_incomplete_listing_is_told() -> None:
+    """In a warning where the objects could be read, by an error where not."""
+    lab = Laboratory()
+    lab.apply("box a size=1")
+    lab.hand("hide box.a")
+    assert drifted(lab).warnings == (
+        "fake: the listing of box left out 1 that exist; they were read one by one",
+    )
+    lab.provider.fail["read id-1"] = Forbidden("no")
+    with pytest.raises(ListingIncomplete):
+        drifted(lab)
+
+
+def test_a_platform_that_cannot_be_asked_is_an_error_of_drift() -> None:
+    """Not a platform without drift, and not one from which all is gone."""
+    lab = Laboratory()
+    lab.apply("box a size=1")
+    lab.provider.fail["list box"] = Unavailable("cannot connect")
+    with pytest.raises(Unavailable):
+        drifted(lab)
+    with pytest.raises(PlanImpossible, match=r"which reconciler\.toml does not name"):
+        run(drift({}, lab.backend.load(), shown=shown, parallelism=3))
+
+
+def test_the_stack_gives_the_same_report() -> None:
+    """`Stack.drift` is that function over its own platforms."""
+    lab = Laboratory()
+    lab.apply("box a size=1")
+    lab.hand("edit box.a size=7")
+    assert run(lab.stack().drift()) == drifted(lab)
+
+
+# --- what a replacement left behind ---
+
+
+def laboratory_with_leftover() -> Laboratory:
+    """A tower that was replaced, whose predecessor could not be removed."""
+    lab = Laboratory()
+    lab.apply("tower t shape=round !cbd\nbox z size=1")
+    lab.provider.fail["delete tower.t"] = Rejected("no")
+    report = lab.apply("tower t shape=square !cbd\nbox z size=1", "stop")
+    lab.provider.fail.clear()
+    assert (report.outcome, len(lab.provider.objects)) == ("failed", 3)
+    return lab
+
+
+LEFT = "id-2"
+SQUARE = "tower t shape=square !cbd\nbox z size=1"
+
+
+def test_what_was_left_behind_is_remembered_and_removed_by_the_next_apply() -> None:
+    """The plan shows it; nothing else of the resource changes."""
+    lab = laboratory_with_leftover()
+    assert (lab.record("tower.t").deposed, lab.agreement()) == ((LEFT,), [])
+    planned = lab.plan(SQUARE)
+    assert lab.changes(planned) == ["delete tower.t (left behind by a replacement)"]
+    assert lab.carry_out(planned).outcome == "applied"
+    assert (lab.record("tower.t").deposed, lab.agreement()) == ((), [])
+    assert lab.steps(lab.plan(SQUARE)) == []
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        "box z size=1",
+        "tower t shape=flat !cbd\nbox z size=1",
+        "tower t shape=flat\nbox z size=1",
+        "moved tower.t tower.u\ntower u name=t shape=square\nbox z size=1",
+        "tower t shape=square size=2 !cbd\nbox z size=1",
+    ],
+)
+@pytest.mark.parametrize("refused", [False, True])
+@pytest.mark.parametrize("on_failure", ["rollback", "stop", "continue"])
+def test_what_was_left_behind_is_never_lost(after: str, refused: bool, on_failure: str) -> None:
+    """Its resource is deleted, replaced again, moved or changed; and it still cannot be removed, or can."""
+    lab = laboratory_with_leftover()
+    planned = lab.plan(after)
+    lab.parallelism = 1
+    if refused:
+        number = 0
+
+        def watch(what: str) -> None:
+            nonlocal number
+            if what == f"before read {LEFT}":
+                number = len(lab.provider.calls) + 2
+                lab.provider.fail[number] = Rejected("no")
+
+        lab.provider.watch = watch
+    lab.carry_out(planned, on_failure)
+    assert lab.agreement() == []
+    lab.provider.fail.clear()
+    lab.provider.watch = lambda what: None
+    lab.apply(after)
+    assert (lab.agreement(), lab.steps(lab.plan(after))) == ([], [])
+    assert len(lab.provider.objects) == after.count("shape") + 1
+
+
+@pytest.mark.parametrize("hand", ["delete", "hide"])
+def test_what_was_left_behind_is_asked_for_when_a_listing_leaves_it_out(hand: str) -> None:
+    """Gone is nothing to do, hidden is still to be removed."""
+    lab = laboratory_with_leftover()
+    if hand == "delete":
+        del lab.provider.objects[LEFT]
+    else:
+        lab.provider.hidden.add(LEFT)
+    assert lab.steps(lab.plan(SQUARE)) == ([] if hand == "delete" else ["delete tower.t"])
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"targets": ("fake.box.*",)}, []),
+        ({"excludes": ("fake.tower.*",)}, []),
+        ({"targets": ("fake.tower.*",)}, ["delete tower.t"]),
+        ({"excludes": ("fake.box.*",)}, ["delete tower.t"]),
+    ],
+)
+def test_what_was_left_behind_is_part_of_its_resource(options: dict[str, Any], expected: list[str]) -> None:
+    """Flags that leave the resource out leave it out too."""
+    lab = laboratory_with_leftover()
+    assert lab.steps(lab.plan(SQUARE, **options)) == expected
+
+
+def test_what_was_left_behind_is_not_taken_for_the_new_one() -> None:
+    """The specs go back to what it was, and the successor is gone: it is not adopted and then deleted."""
+    lab = laboratory_with_leftover()
+    del lab.provider.objects[lab.record("tower.t").remote_id]
+    assert "record tower.t" not in lab.steps(lab.plan("tower t shape=round !cbd\nbox z size=1"))
+
+
+# --- the inventory ---
+
+
+def entries(lab: Laboratory, text: str, kind: str = "box") -> list[Entry]:
+    """What there is of a kind."""
+    return run(lab.stack().inventory(kind, specs(text)))
+
+
+def statuses(lab: Laboratory, text: str, kind: str = "box") -> list[str]:
+    """A line for each: its address or name, and its status."""
+    found = []
+    for entry in entries(lab, text, kind):
+        name = (
+            entry.address.name
+            if entry.address is not None
+            else f"({entry.live and entry.live.attributes['name']})"
+        )
+        found.append(f"{name}: {entry.status(shown)}")
+    return found
+
+
+STATUS = {
+    "in sync": ("box a size=1", "", "box a size=1", ["a: in sync"]),
+    "new": ("", "", "box a size=1", ["a: new"]),
+    "gone": ("box a size=1", "delete box.a", "box a size=1", ["a: gone"]),
+    "gone and not wished for": ("box a size=1", "delete box.a", "", ["a: gone"]),
+    "pending": ("box a size=1", "", "box a size=2", ["a: pending"]),
+    "drifted": ("box a size=1", "edit box.a size=7", "box a size=1", ["a: drifted"]),
+    "conflict": ("box a size=1", "edit box.a size=7", "box a size=2", ["a: conflict"]),
+    "to adopt": ("", "put box.a size=1", "box a size=1", ["a: to adopt"]),
+    "to delete": ("box a size=1", "", "", ["a: to delete"]),
+    "unmanaged": ("", "put box.a size=1", "", ["(a): unmanaged"]),
+    "vendor": ("", "put box.a size=1\nvendor box.a", "", ["(a): vendor"]),
+    "hidden from the listing": ("box a size=1", "hide box.a", "box a size=1", ["a: in sync"]),
+    "ours deleted and another of its name made": (
+        "box a size=1",
+        "delete box.a\nput box.a size=1",
+        "box a size=1",
+        ["a: to adopt"],
+    ),
+    "moved": ("box a size=1", "", "moved box.a box.b\nbox b name=a size=1", ["b: in sync"]),
+    "a field that was ignored": (
+        "box a size=1 ignore=size",
+        "edit box.a size=7",
+        "box a size=1 ignore=size",
+        ["a: drifted"],
+    ),
+    "sorted, the unmanaged last": (
+        "box b size=1\nbox a size=1",
+        "put box.0 size=1",
+        "box b size=1\nbox a size=1\nbox c size=1",
+        ["a: in sync", "b: in sync", "c: new", "(0): unmanaged"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", STATUS)
+def test_the_status_of_each(case: str) -> None:
+    """From its three sides."""
+    before, hand, text, expected = STATUS[case]
+    lab = Laboratory()
+    lab.apply(before)
+    lab.hand(hand)
+    assert statuses(lab, text) == expected
+
+
+def test_one_object_is_in_one_row() -> None:
+    """A new spec of the same name as an object that another address manages does not show it again."""
+    lab = Laboratory()
+    lab.apply("box a size=1")
+    assert statuses(lab, "box a size=1\nbox b name=a size=1") == ["a: in sync", "b: new"]
+
+
+def test_what_was_left_behind_has_a_row() -> None:
+    """Under its address, to be deleted."""
+    assert statuses(laboratory_with_leftover(), SQUARE, "tower") == ["t: in sync", "t: to delete"]
+
+
+def test_a_dead_run_counts_in_the_inventory() -> None:
+    """What its journal says by itself."""
+    lab = Laboratory(parallelism=1)
+    planned = lab.plan("box a size=1\nbox b size=1")
+    lab.watch()
+    lab.carry_out(planned)
+    moment = next(one for one in lab.moments if one.what == "before create box.b")
+    assert statuses(lab.after_power_cut(moment), "box a size=1\nbox b size=1") == ["a: in sync", "b: new"]
+
+
+def test_an_object_that_cannot_be_seen_is_not_said_to_be_gone() -> None:
+    """The inventory is as careful as a plan."""
+    lab = Laboratory()
+    lab.apply("box a size=1")
+    lab.hand("hide box.a")
+    lab.provider.fail["read id-1"] = Forbidden("no")
+    with pytest.raises(ListingIncomplete):
+        entries(lab, "box a size=1")
+
+
+def test_platforms_without_the_kind_are_not_asked() -> None:
+    """One listing for each platform that has it."""
+    lab = Laboratory()
+    other = Platform("other")
+    other.kinds = {kind.name: kind for kind in KINDS if kind.name != "box"}
+    found = run(inventory({"fake": lab.provider, "other": other}, "box", {}, {}, parallelism=2))
+    assert (found, lab.provider.calls, other.calls) == ([], ["list box"], [])
+
+
+def test_an_entry_is_found_by_address_or_name() -> None:
+    """The managed one first, then an unmanaged one of this name."""
+    lab = Laboratory()
+    lab.apply("box a size=1")
+    lab.hand("put box.b size=1")
+    found = entries(lab, "box a size=1")
+    managed, unmanaged = find_entry(found, address("box.a")), find_entry(found, address("box.b"))
+    assert managed is not None
+    assert unmanaged is not None
+    assert (managed.address, unmanaged.address) == (address("box.a"), None)
+    assert unmanaged.live is not None
+    assert unmanaged.live.id == lab.id_of("box.b")
+    assert find_entry(found, address("box.c")) is None
+
+
+def test_a_row_names_what_uses_the_object() -> None:
+    """Its users, its id, its status."""
+    lab = Laboratory()
+    lab.apply("box a size=1")
+    lab.hand("use box.a w-1")
+    (entry,) = entries(lab, "box a size=1")
+    values = row(entry, shown)
+    assert {key: values[key] for key in ("environment", "status", "address", "id", "workloads")} == {
+        "environment": "a",
+        "status": "in sync",
+        "address": "fake.box.a",
+        "id": "id-1",
+        "workloads": ["workspace w-1 (Running)"],
+    }

@@ -1,0 +1,344 @@
+"""Names of clusters, departments and projects become ids, and scopes cover one another."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from loopback import failing, run
+from tenants import (
+    EAST,
+    WEST,
+    address,
+    answer,
+    opened,
+    tenant,
+)
+
+from reconciler.core.attributes import LOOKUP, REF, Attributes
+from reconciler.core.model import Resource, ResourceAddress, Source
+from reconciler.core.ports import Problem, Resolution
+from reconciler.errors import (
+    ListingIncomplete,
+)
+
+SOURCE = Source("lab.toml", 1)
+
+
+def placed(name: str, kind: str = "environment", **attributes: Any) -> Resource:
+    """A resource with *attributes*; ``lookup`` is what its scope id is to be found by."""
+    lookup = attributes.pop("lookup", None)
+    values = {"name": name, **attributes}
+    if lookup is not None:
+        values["scope_id"] = {LOOKUP: lookup}
+    depends = tuple(
+        ResourceAddress.parse(one["credential"][REF])
+        for one in attributes.get("environment_variables", {}).values()
+        if isinstance(one, dict) and "credential" in one
+    )
+    return Resource(address(name, kind), Attributes(values), SOURCE, depends)
+
+
+async def resolve(directory: Path, *resources: Resource) -> Resolution:
+    """What the embedded platform makes of them."""
+    provider = opened(directory)
+    try:
+        return await provider.resolve(resources)
+    finally:
+        await provider.close()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ({"kind": "project", "name": "nlp"}, "4501235"),
+        ({"kind": "project", "name": "vision", "cluster": "gpu-east"}, "4501234"),
+        ({"kind": "project", "name": "vision", "cluster": "gpu-west"}, "4501238"),
+        ({"kind": "project", "name": "vision", "cluster": WEST}, "4501238"),
+        ({"kind": "department", "name": "products"}, "4500002"),
+        ({"kind": "department", "name": "field", "cluster": WEST}, "4500003"),
+        ({"kind": "cluster", "name": "gpu-west"}, WEST),
+        ({"kind": "cluster", "name": WEST}, WEST),
+    ],
+)
+def test_a_name_becomes_an_id(tmp_path: Path, wanted: dict[str, Any], found: str) -> None:
+    """Of a project, a department, a cluster; the cluster tells two of one name apart."""
+    answered = run(resolve(tmp_path, placed("lab", scope=wanted["kind"], lookup=wanted)))
+    assert (answered.problems, answered.warnings) == ((), ())
+    assert answered.resources[0].attributes == {"name": "lab", "scope": wanted["kind"], "scope_id": found}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "problem"),
+    [
+        (
+            {"kind": "project", "name": "vision"},
+            (
+                "scope_name",
+                "there are 2 projects called 'vision': 4501234 on cluster gpu-east, "
+                "4501238 on cluster gpu-west",
+                'Say which: `cluster = "…"`, or the id as `scope_id`.',
+            ),
+        ),
+        (
+            {"kind": "project", "name": "visoin"},
+            ("scope_name", "there is no project called 'visoin'", "Did you mean 'vision'?"),
+        ),
+        (
+            {"kind": "project", "name": "nlp", "cluster": "gpu-west"},
+            ("scope_name", "there is no project called 'nlp' on cluster 'gpu-west'", "Did you mean 'nlp'?"),
+        ),
+        (
+            {"kind": "department", "name": "zzz"},
+            (
+                "scope_name",
+                "there is no department called 'zzz'",
+                "There are: field, products, research.",
+            ),
+        ),
+        (
+            {"kind": "cluster", "name": None},
+            (
+                "scope",
+                "which cluster? there are 2: gpu-east, gpu-west",
+                'Add `scope_name = "…"` with one of these names, or its id as `scope_id`.',
+            ),
+        ),
+    ],
+)
+def test_a_name_that_does_not_say_which_is_a_problem(
+    tmp_path: Path, wanted: dict[str, Any], problem: tuple[str, str, str]
+) -> None:
+    """With where to look, and the nearest or all there are."""
+    answered = run(resolve(tmp_path, placed("lab", scope=wanted["kind"], lookup=wanted)))
+    where, summary, hint = problem
+    assert answered.problems == (Problem((where,), summary, hint, address("lab")),)
+    assert answered.resources == ()
+
+
+def units(
+    *,
+    clusters: Sequence[Any] = ({"uuid": EAST, "name": "only"},),
+    departments: Any = None,
+    projects: Any = None,
+) -> dict[str, Any]:
+    """Routes of an organisation."""
+    return {
+        "GET /api/v1/clusters": answer(json.dumps(list(clusters)).encode()),
+        "GET /api/v1/org-unit/departments": {"departments": []} if departments is None else departments,
+        "GET /api/v1/org-unit/projects": {"projects": []} if projects is None else projects,
+    }
+
+
+ON_A_CLUSTER = placed("lab", scope="cluster", lookup={"kind": "cluster", "name": None})
+IN_LAST = placed("lab", scope="project", lookup={"kind": "project", "name": "p-1200"})
+
+
+def test_a_single_cluster_is_found_by_itself(tmp_path: Path) -> None:
+    """Nobody has to name what there is one of; and none is none."""
+
+    async def check() -> None:
+        async with tenant(tmp_path, units()) as (_, provider):
+            answered = await provider.resolve([ON_A_CLUSTER])
+        assert answered.resources[0].attributes["scope_id"] == EAST
+        async with tenant(tmp_path, units(clusters=[])) as (_, provider):
+            answered = await provider.resolve([ON_A_CLUSTER])
+        assert [problem.summary for problem in answered.problems] == ["there is no cluster"]
+
+    run(check())
+
+
+def project(number: int) -> dict[str, Any]:
+    """One of many."""
+    return {"id": str(number), "name": f"p-{number}", "clusterId": EAST, "parentId": "45"}
+
+
+def pages(*sizes: int, start: int = 1) -> list[dict[str, Any]]:
+    """Pages of projects, each with the offset of the next one but the last."""
+    found = []
+    offset = 0
+    for size in sizes:
+        page: dict[str, Any] = {"projects": [project(start + offset + n) for n in range(size)]}
+        offset += size
+        found.append({**page, "next": offset})
+    del found[-1]["next"]
+    return found
+
+
+def test_every_page_is_read(tmp_path: Path) -> None:
+    """1,200 projects in three calls, departments as well; nothing is asked twice for many resources."""
+
+    async def check() -> None:
+        departments = [
+            {"departments": [{"id": "1", "name": "d-1"}], "next": 1},
+            {"departments": [{"id": 2, "name": "d-2", "clusterId": None}], "next": None},
+        ]
+        routes = units(departments=departments, projects=pages(500, 500, 200))
+        in_department = placed("two", scope="department", lookup={"kind": "department", "name": "d-2"})
+        async with tenant(tmp_path, routes) as (server, provider):
+            for _ in range(2):
+                answered = await provider.resolve([IN_LAST, in_department, IN_LAST])
+        assert [one.attributes["scope_id"] for one in answered.resources] == ["1200", "2", "1200"]
+        assert server.calls == [
+            "GET /api/v1/clusters?verbosity=metadata",
+            "GET /api/v1/org-unit/departments?limit=500&offset=0",
+            "GET /api/v1/org-unit/departments?limit=500&offset=1",
+            "GET /api/v1/org-unit/projects?limit=500&offset=0",
+            "GET /api/v1/org-unit/projects?limit=500&offset=500",
+            "GET /api/v1/org-unit/projects?limit=500&offset=1000",
+        ]
+
+    run(check())
+
+
+def test_an_empty_page_before_the_last_does_not_end_it(tmp_path: Path) -> None:
+    """What counts is whether there is a next one."""
+
+    async def check() -> None:
+        routes = units(projects=[{"projects": [], "next": 500}, {"projects": [project(1200)]}])
+        async with tenant(tmp_path, routes) as (_, provider):
+            answered = await provider.resolve([IN_LAST])
+        assert answered.resources[0].attributes["scope_id"] == "1200"
+
+    run(check())
+
+
+@pytest.mark.parametrize(
+    "projects",
+    [
+        pytest.param(
+            [{"projects": [project(1)], "next": 1}, {"projects": [project(1)], "next": 1}], id="stuck"
+        ),
+        pytest.param([{"projects": [project(1)], "next": 9}, {"projects": [], "next": 4}], id="back"),
+        pytest.param({"projects": [project(1)], "next": "1"}, id="next is text"),
+        pytest.param({"projects": [project(1)], "next": {"offset": 1}}, id="next is a table"),
+        pytest.param({"items": []}, id="no projects"),
+        pytest.param({"projects": None}, id="null"),
+        pytest.param({"projects": {"a": 1}}, id="by name"),
+        pytest.param({"projects": ["p-1"]}, id="names alone"),
+        pytest.param({"projects": [{"id": "1"}]}, id="no name"),
+        pytest.param(answer(b"[]"), id="an array"),
+        pytest.param(answer(b'{"projects":['), id="torn"),
+        pytest.param(answer(b"<html>"), id="a page"),
+        pytest.param(answer(b""), id="nothing"),
+    ],
+)
+def test_pages_that_make_no_whole_are_an_error(tmp_path: Path, projects: Any) -> None:
+    """Never a shorter list, and never an endless one."""
+
+    async def check() -> None:
+        async with tenant(tmp_path, units(projects=projects)) as (server, provider):
+            error = await failing(provider.resolve([IN_LAST]))
+        assert (type(error), error.call) == (ListingIncomplete, "GET /api/v1/org-unit/projects")
+        assert len(server.calls) <= 4
+
+    run(check())
+
+
+@pytest.mark.parametrize("body", [b"{}", b"null", b"[1]", b'[{"uuid":"x"}]', b"[", b""])
+def test_clusters_that_make_no_list_are_an_error(tmp_path: Path, body: bytes) -> None:
+    """As everywhere."""
+
+    async def check() -> None:
+        routes = {**units(), "GET /api/v1/clusters": answer(body)}
+        async with tenant(tmp_path, routes) as (_, provider):
+            error = await failing(provider.resolve([ON_A_CLUSTER]))
+        assert (type(error), error.call) == (ListingIncomplete, "GET /api/v1/clusters")
+
+    run(check())
+
+
+def test_nothing_is_asked_when_there_is_nothing_to_find(tmp_path: Path) -> None:
+    """Ids and the tenant need no listing."""
+
+    async def check() -> None:
+        async with tenant(tmp_path, {}) as (server, provider):
+            resources = [placed("a", scope="tenant"), placed("b", scope="project", scope_id="77")]
+            answered = await provider.resolve(resources)
+        assert (answered, server.requests) == (Resolution(tuple(resources)), [])
+
+    run(check())
+
+
+SCOPES = {
+    "tenant": {"scope": "tenant"},
+    "east": {"scope": "cluster", "scope_id": EAST},
+    "west": {"scope": "cluster", "scope_id": WEST},
+    "research": {"scope": "department", "scope_id": "4500001"},
+    "products": {"scope": "department", "scope_id": "4500002"},
+    "vision": {"scope": "project", "scope_id": "4501234"},
+    "speech": {"scope": "project", "scope_id": "4501236"},
+    "vision-west": {"scope": "project", "scope_id": "4501238"},
+}
+COVERED = {
+    "tenant": set(SCOPES),
+    "east": {"east", "research", "products", "vision", "speech"},
+    "west": {"west", "vision-west"},
+    "research": {"research", "vision"},
+    "products": {"products", "speech"},
+    "vision": {"vision"},
+    "speech": {"speech"},
+    "vision-west": {"vision-west"},
+}
+
+
+@pytest.mark.parametrize("over", SCOPES)
+def test_a_credential_reaches_what_is_below_its_scope(tmp_path: Path, over: str) -> None:
+    """And an environment elsewhere that refers to it is a problem, with the place in the spec."""
+    hub = placed("hub", "credential", type="password", **SCOPES[over])
+    environments = [
+        placed(
+            under,
+            environment_variables={"TOKEN": {"credential": {REF: "runai.credential.hub"}, "key": "k"}},
+            **SCOPES[under],
+        )
+        for under in SCOPES
+    ]
+    answered = run(resolve(tmp_path, hub, *environments))
+    assert len(answered.resources) == len(SCOPES) + 1
+    unreached = {problem.address.name for problem in answered.problems if problem.address is not None}
+    assert unreached == set(SCOPES) - COVERED[over]
+    assert {problem.path for problem in answered.problems} <= {
+        ("environment_variables", "TOKEN", "credential")
+    }
+
+
+def test_a_scope_that_is_resolved_by_name_is_checked_too(tmp_path: Path) -> None:
+    """After the names have become ids."""
+    hub = placed(
+        "hub", "credential", type="password", scope="project", lookup={"kind": "project", "name": "nlp"}
+    )
+    lab = placed(
+        "lab",
+        scope="project",
+        lookup={"kind": "project", "name": "speech"},
+        environment_variables={"T": {"credential": {REF: "runai.credential.hub"}, "key": "k"}},
+    )
+    answered = run(resolve(tmp_path, lab, hub))
+    assert [(problem.address, problem.summary) for problem in answered.problems] == [
+        (
+            address("lab"),
+            "runai.credential.hub is placed on project 4501235, which this environment (project 4501236) "
+            "is not part of",
+        )
+    ]
+
+
+def test_one_name_in_two_scopes_is_warned_of(tmp_path: Path) -> None:
+    """Whether the platform allows it is not documented; it is allowed here."""
+    one = placed("lab", scope="tenant")
+    other = Resource(
+        address("lab-vision"), Attributes({"name": "lab", "scope": "project", "scope_id": "4501234"}), SOURCE
+    )
+    unlike = placed("lab", "compute", scope="tenant")
+    answered = run(resolve(tmp_path, one, other, unlike))
+    assert (answered.problems, answered.warnings) == (
+        (),
+        (
+            "runai.environment.lab-vision and runai.environment.lab have the name 'lab' in different scopes; "
+            "some Run:ai versions want names to be unique",
+        ),
+    )

@@ -1,0 +1,94 @@
+"""The documents say what is true."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import rtoml
+from harness import Project
+from pydantic import BaseModel
+
+from reconciler.cli.app import cli
+from reconciler.providers.runai.settings import SettingsModel
+from reconciler.providers.runai.spec import (
+    MODELS,
+    ComputeFields,
+    EnvironmentVariable,
+    ReadinessProbe,
+    Tool,
+)
+from reconciler.specs.config_model import (
+    ApplyTable,
+    ConfigModel,
+    MovedTable,
+    PolicyTable,
+    StackTable,
+    StateTable,
+)
+
+ROOT = Path(__file__).parent.parent
+SPECS = (ROOT / "docs" / "specs.md").read_text()
+README = (ROOT / "README.md").read_text()
+
+DOCUMENTED: list[type[BaseModel]] = [
+    *MODELS.values(),
+    ComputeFields,
+    EnvironmentVariable,
+    Tool,
+    ReadinessProbe,
+    SettingsModel,
+    StackTable,
+    StateTable,
+    PolicyTable,
+    ApplyTable,
+    MovedTable,
+    ConfigModel,
+]
+
+
+@pytest.mark.parametrize("model", DOCUMENTED, ids=lambda model: model.__name__)
+def test_every_field_is_documented(model: type[BaseModel]) -> None:
+    """docs/specs.md names each field that a file may have."""
+    names = {field.alias or name for name, field in model.model_fields.items()}
+    assert {name for name in names if not re.search(rf"\b{name}\b", SPECS)} == set()
+
+
+def test_the_readme_names_every_command() -> None:
+    """No verb is hidden."""
+    context = cli.make_context("reconciler", [], resilient_parsing=True)
+    assert {
+        name
+        for name in cli.list_commands(context)
+        if f"`{name}" not in README and f"`, `{name}" not in README
+    } == set()
+
+
+def test_the_spec_in_the_readme_is_valid(project: Project) -> None:
+    """What a new user copies first works."""
+    blocks = re.findall(r"^```toml\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    spec = next(block for block in blocks if "llm-train.toml" in block)
+    project.write("llm-train.toml", spec)
+    project.write(
+        "hf-token.toml",
+        'kind = "credential"\ntype = "generic-secret"\n\n[data]\ntoken = { env = "HF_TOKEN" }\n\n'
+        '[on.runai]\nscope = "project"\nscope_name = "nlp"\n',
+    )
+    planned = project.run("plan").succeeded()
+    assert "Plan: 3 to add, 0 to change, 0 to destroy." in planned.out
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/specs.md"])
+def test_every_toml_block_parses(document: str) -> None:
+    """TOML in the documents is TOML."""
+    for block in re.findall(r"^```toml\n(.*?)^```", (ROOT / document).read_text(), re.MULTILINE | re.DOTALL):
+        rtoml.loads(block)
+
+
+def test_every_link_leads_somewhere() -> None:
+    """Relative links of the documents name files that exist."""
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
+            if not target.startswith("http"):
+                assert (path.parent / target).exists(), f"{path.name} links to {target}"
