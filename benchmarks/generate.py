@@ -1,6 +1,6 @@
 """Write a stack of N environment specs of the size that a team writes by hand.
 
-    python benchmarks/generate.py DIR N [--changed K] [--latency SECONDS] [--endpoint URL]
+    python benchmarks/generate.py DIR N [--changed K] [--endpoint URL] [--parallelism P]
 
 About 16 top-level fields a spec, five variables, two tools, as in the Terraform
 module that ``benchmarks/run.py`` writes beside it. ``--changed K`` gives K specs,

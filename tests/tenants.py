@@ -17,7 +17,7 @@ from reconciler.core.ports import PlatformContext
 from reconciler.engine.secrets import Secrets
 from reconciler.providers.runai.plugin import PLUGIN
 from reconciler.providers.runai.provider import RunaiProvider
-from reconciler.providers.runai.settings import read_settings
+from reconciler.providers.runai.settings_model import read_settings
 
 ENVIRONMENTS = "/api/v1/asset/environment"
 COMPUTE = "/api/v1/asset/compute"

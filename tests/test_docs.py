@@ -11,7 +11,7 @@ from harness import Project
 from pydantic import BaseModel
 
 from reconciler.cli.app import cli
-from reconciler.providers.runai.settings import SettingsModel
+from reconciler.providers.runai.settings_model import SettingsModel
 from reconciler.providers.runai.spec import (
     MODELS,
     ComputeFields,

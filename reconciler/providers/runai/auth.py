@@ -14,7 +14,7 @@ from reconciler.core.ports import SecretSource
 from reconciler.errors import NotFound, ProviderError, Rejected, SecretUnavailable, Unauthenticated
 from reconciler.providers.http import HttpClient, Token
 from reconciler.providers.runai import api
-from reconciler.providers.runai.plugin import Settings
+from reconciler.providers.runai.settings import Settings
 
 __all__ = ["SignIn"]
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -18,29 +17,9 @@ from reconciler.core.ports import (
     SpecReading,
 )
 from reconciler.providers.runai.kinds import KINDS
+from reconciler.providers.runai.settings import Settings
 
-__all__ = ["PLUGIN", "RunaiPlugin", "Settings"]
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """``[platforms.NAME]``, checked. Ids and secrets are references still."""
-
-    endpoint: str
-    client_id: dict[str, Any] | str | None = None
-    client_secret: dict[str, Any] | None = None
-    token_api: Literal["auto", "v1", "v2"] = "auto"  # noqa: S105 - a version
-    ca_file: str | None = None
-    timeout_seconds: float = 60.0
-    max_concurrency: int | None = None
-    requests_per_second: float | None = None
-    patience_seconds: float | None = None
-    faults: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def is_embedded(self) -> bool:
-        """Whether the platform runs in this process."""
-        return self.endpoint == "embedded"
+__all__ = ["PLUGIN", "RunaiPlugin"]
 
 
 class RunaiPlugin:
@@ -54,7 +33,7 @@ class RunaiPlugin:
 
     def read_settings(self, table: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Problem, ...]]:
         """See `ProviderPlugin.read_settings`."""
-        from reconciler.providers.runai.settings import read_settings
+        from reconciler.providers.runai.settings_model import read_settings
 
         return read_settings(table)
 
@@ -80,7 +59,7 @@ class RunaiPlugin:
 
     def settings_schema(self) -> Mapping[str, Any]:
         """See `ProviderPlugin.settings_schema`."""
-        from reconciler.providers.runai.settings import SettingsModel
+        from reconciler.providers.runai.settings_model import SettingsModel
 
         return SettingsModel.model_json_schema()
 

@@ -28,7 +28,7 @@ from reconciler.providers.http import HttpClient, embedded_transport, trust
 from reconciler.providers.runai import api, conversion
 from reconciler.providers.runai.auth import SignIn
 from reconciler.providers.runai.kinds import KINDS
-from reconciler.providers.runai.plugin import Settings
+from reconciler.providers.runai.settings import Settings
 from reconciler.providers.runai.units import Cluster, Unit, Units
 
 __all__ = ["RunaiProvider"]

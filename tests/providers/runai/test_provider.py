@@ -42,8 +42,8 @@ from reconciler.errors import (
 )
 from reconciler.providers.emulator import Store
 from reconciler.providers.runai.emulator import Options, build_app
-from reconciler.providers.runai.plugin import Settings
 from reconciler.providers.runai.provider import RunaiProvider
+from reconciler.providers.runai.settings import Settings
 
 # --- reading -------------------------------------------------------------------------------------------
 

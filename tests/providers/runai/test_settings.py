@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from reconciler.providers.runai.plugin import Settings
-from reconciler.providers.runai.settings import read_settings
+from reconciler.providers.runai.settings import Settings
+from reconciler.providers.runai.settings_model import read_settings
 
 DEFAULTS: dict[str, Any] = {
     "endpoint": "embedded",

@@ -28,7 +28,7 @@ from reconciler.errors import (
     Unauthenticated,
 )
 from reconciler.providers.runai.plugin import PLUGIN
-from reconciler.providers.runai.settings import read_settings
+from reconciler.providers.runai.settings_model import read_settings
 
 V1, V2 = "POST /api/v1/token", "POST /api/v2/token"
 OAUTH = {"access_token": "token-2", "token_type": "Bearer", "expires_in": 3600}

@@ -1,0 +1,89 @@
+"""What ``[platforms.NAME]`` may say for Run:ai. Imported only to check a file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from reconciler.core.ports import Problem
+from reconciler.core.reading import Table, read, refuse
+from reconciler.providers.emulator import Fault
+from reconciler.providers.runai.spec import SecretReference, Text
+
+__all__ = ["SettingsModel", "read_settings"]
+
+
+def _endpoint(text: str) -> str:
+    if text == "embedded":
+        return text
+    try:
+        parts = urlsplit(text)
+        whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not close, a port that is no number
+        whole = False
+    if whole and (parts.username is not None or parts.password is not None):
+        raise refuse("credentials do not belong into an address", "Use `client_id` and `client_secret`.")
+    if not whole or parts.query or parts.fragment or re.search(r"[\s\x00-\x1f]", text):
+        raise refuse("this is no address of a tenant", 'Give "https://TENANT.run.ai", or "embedded".')
+    if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+        raise refuse("the client secret would cross the network in clear", "Use https.")
+    return text.rstrip("/")
+
+
+def _client_id(value: Any) -> Any:
+    if not isinstance(value, str | dict) or value == "":
+        raise refuse("`client_id` is text in quotes, or a reference", 'Such as { env = "RUNAI_CLIENT_ID" }.')
+    return value
+
+
+def _fault(table: dict[str, Any]) -> dict[str, Any]:
+    try:
+        Fault.from_table(table)
+    except ValueError as error:
+        raise refuse(str(error)) from error
+    return table
+
+
+class SettingsModel(Table):
+    """``[platforms.NAME]`` with ``provider = "runai"``."""
+
+    endpoint: Annotated[str, AfterValidator(_endpoint)] = Field(
+        description='The tenant\'s address, "https://TENANT.run.ai", or "embedded".'
+    )
+    client_id: Annotated[SecretReference | str, BeforeValidator(_client_id)] | None = Field(
+        None, description="Id of the access key."
+    )
+    client_secret: SecretReference | None = Field(
+        None, description="Secret of the access key, by reference; RUNAI_CLIENT_SECRET when absent."
+    )
+    token_api: Literal["auto", "v1", "v2"] = Field(
+        "auto", description="Which token call: v1, v2, or v1 and v2 where the tenant has no v1."
+    )
+    ca_file: Text | None = Field(None, description="Certificates of your own authority, PEM.")
+    timeout_seconds: float = Field(
+        60.0, gt=0, allow_inf_nan=False, description="How long one answer may take."
+    )
+    max_concurrency: int | None = Field(None, ge=1, le=256, description="Requests at once; 4 when absent.")
+    requests_per_second: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Limit of the request rate."
+    )
+    patience_seconds: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="How long a write may take to show; 30 when absent."
+    )
+    faults: list[Annotated[dict[str, Any], AfterValidator(_fault)]] = Field(
+        default_factory=list, description="Misbehaviour of the embedded platform, to rehearse with."
+    )
+
+
+def read_settings(table: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Problem, ...]]:
+    """The settings in *table* with every default, and what is wrong with it."""
+    model, problems = read(SettingsModel, table)
+    if model is None:
+        return {}, problems
+    if model.faults and model.endpoint != "embedded":
+        problems = (Problem(("faults",), "`faults` are for an embedded platform only", "Remove them."),)
+    return model.model_dump(), problems
