@@ -1,0 +1,71 @@
+"""Kill commands at a thousand instants and look at what is left.
+
+    python -m chaos N [--seed SEED] [--write]
+
+Prints what was tried and what was wrong after it. ``--write`` puts the table
+into ``benchmarks/RESULTS.md``. Ends with 1 when anything was wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from chaos.trials import KINDS, Tally, run_trials
+
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "RESULTS.md"
+
+
+def report(tally: Tally, seed: str, seconds: float) -> str:
+    """The tally as Markdown."""
+    lines = [
+        f"## {sum(tally.trials.values()):,} crashes",
+        "",
+        f"{datetime.now(UTC):%Y-%m-%d}, seed {seed}, {seconds / 60:.0f} minutes. Each is an apply (one in ten a "
+        "destroy) of about 20 changes against the embedded Run:ai in a process of its own, which in five of "
+        "six worlds misbehaves. After each: `plan`, then platform, state and journals are compared; `apply`, "
+        "`plan`, and specs are compared too; every file is searched for secrets.",
+        "",
+        "| what | commands | hit by it | wrong after it |",
+        "|---|--:|--:|--:|",
+    ]
+    for kind in KINDS:
+        wrong = sum(f", {kind}: " in one for one in tally.wrong)
+        lines.append(f"| {kind} | {tally.trials[kind]} | {tally.hit[kind]} | {wrong} |")
+    return "\n".join([*lines, ""])
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("count", type=int, nargs="?", default=100)
+    parser.add_argument("--seed", default="1")
+    parser.add_argument("--write", action="store_true", help="Put the table into RESULTS.md.")
+    options = parser.parse_args()
+    began = time.monotonic()
+    tally = Tally()
+    told = 0
+    for tally in run_trials(options.count, seed=options.seed):
+        for wrong in tally.wrong[told:]:
+            print(f"\n{wrong}")
+        told = len(tally.wrong)
+        if sys.stdout.isatty():
+            print(f"\r{sum(tally.trials.values())} of {options.count}", end="", flush=True)
+    text = report(tally, options.seed, time.monotonic() - began)
+    print(f"\n{text}")
+    if options.write:
+        old = RESULTS.read_text() if RESULTS.exists() else "# Results\n\n"
+        pattern = re.compile(r"^## [\d,]+ crashes\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+        section = text + "\n"
+        RESULTS.write_text(pattern.sub(lambda _: section, old) if pattern.search(old) else old + section)
+    return 1 if tally.wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,285 @@
+"""A stack, its platform in a process of its own, and the proof that nothing was lost.
+
+A `World` lives through a series of trials. In each, the specs change, a
+command dies or fails somewhere, the next command settles that, and then three
+things are held against each other: the platform, the state, the specs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chaos.victim import Command, Trouble
+from harness import Hand
+
+PROFILES: dict[str, str] = {
+    "calm": "",
+    "slow": '{ on = "* /api/v1/asset/*", latency = 0.004 }',
+    "lossy": '{ on = "* /api/v1/asset/*", rate = 0.04, drop = "after" }, '
+    '{ on = "* /api/v1/asset/*", rate = 0.04, drop = "before" }',
+    "busy": '{ on = "* /api/v1/asset/*", rate = 0.05, status = 503 }, '
+    '{ on = "* /api/v1/asset/*", rate = 0.03, status = 429, retry_after = 0 }',
+    "refusing": '{ on = "POST /api/v1/asset/*", rate = 0.04, status = 400, message = "no" }, '
+    '{ on = "PUT /api/v1/asset/*", rate = 0.04, status = 403, message = "no" }',
+    "lagging": '{ on = "GET /api/v1/asset/*", rate = 0.3, lag = 0.02 }',
+}
+"""How the platform misbehaves, by name."""
+
+_SERVED = """\
+[stack]
+name = "platform"
+
+[platforms.runai]
+provider = "runai"
+endpoint = "embedded"
+faults = [{faults}]
+"""
+
+_STACK = """\
+[stack]
+name = "chaos"
+
+[platforms.runai]
+provider = "runai"
+endpoint = "{url}"
+client_id = "embedded"
+client_secret = {{ env = "KEY" }}
+patience_seconds = 2.0
+timeout_seconds = 5.0
+
+[policy]
+max_delete_fraction = 1.0
+
+[apply]
+on_failure = "{on_failure}"
+parallelism = {parallelism}
+"""
+
+_SECRET = "the-one-value-nobody-may-write"  # noqa: S105 - found nowhere is what it is for
+_ATTEMPTS = 8
+"""A command against a platform that misbehaves may fail; so many times in a row it does not."""
+
+
+@dataclass
+class World:
+    """One stack and one platform, for a series of trials."""
+
+    seed: str
+    profile: str
+    size: int = 24
+    directory: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="reconciler-chaos-")))
+    specs: dict[str, str] = field(default_factory=dict)
+    log: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.chance = random.Random(self.seed)
+        self.stack = self.directory / "stack"
+        self.platform = self.directory / "platform"
+        self.said = self.directory / "said.txt"
+        self.secret = f"{_SECRET}-0"
+        for path in (self.stack, self.platform):
+            path.mkdir()
+
+    # --- the platform ---
+
+    def __enter__(self) -> World:
+        text = _SERVED.format(faults=PROFILES[self.profile])
+        (self.platform / "reconciler.toml").write_text(text)
+        self._server = subprocess.Popen(
+            [sys.executable, "-m", "reconciler", "serve", "--port", "0"],
+            cwd=self.platform,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._server.stdout is not None
+        found = re.search(r"http://\S+", self._server.stdout.readline())
+        assert found is not None
+        self.url = found[0]
+        self._hand = Hand(self.platform / ".reconciler" / "embedded" / "runai.sqlite")
+        for number in range(3):
+            self._hand.create(f"of-others-{number}")
+        self.others = {id_: text for id_, (name, text) in self._live().items() if name.startswith("of-")}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.send_signal(signal.SIGTERM)
+        self._server.wait()
+        assert self._server.stdout is not None
+        self._server.stdout.close()
+
+    def _live(self) -> dict[str, tuple[str, str]]:
+        """What is on the platform beside the vendor's own: name and content by id."""
+        store = self.platform / ".reconciler" / "embedded" / "runai.sqlite"
+        with closing(sqlite3.connect(store)) as db:
+            rows = db.execute("SELECT id, name, text FROM runai_asset").fetchall()
+        return {
+            one: (name, text.decode())
+            for one, name, text in rows
+            if json.loads(text)["meta"]["createdBy"] != "Run:ai"
+        }
+
+    # --- the stack ---
+
+    def wish(self) -> None:
+        """Change the specs: some new, some gone, some different, some elsewhere."""
+        names = [f"env-{number:02d}" for number in range(self.size)]
+        chance = self.chance
+        for number in range(3):
+            if chance.random() < 0.3:
+                self.specs.pop(f"key-{number}", None)
+            if chance.random() < 0.6:
+                self.specs[f"key-{number}"] = (
+                    'kind = "credential"\ntype = "generic-secret"\ndata = { token = { env = "SECRET" } }\n'
+                    f'description = "{chance.randint(1, 9)}"\non.runai.scope = "tenant"\n'
+                )
+        if chance.random() < 0.3:
+            self.secret = f"{_SECRET}-{chance.randint(1, 99)}"
+        keys = sorted(name for name in self.specs if name.startswith("key-"))
+        for name in names:
+            draw = chance.random()
+            if draw < 0.15:
+                self.specs.pop(name, None)
+            elif draw < 0.6 or "credential =" in self.specs.get(name, ""):
+                self.specs[name] = self._environment(keys)
+        if not self.specs:
+            self.specs[names[0]] = self._environment(keys)
+        for path in self.stack.glob("*.toml"):
+            path.unlink()
+        config = _STACK.format(
+            url=self.url,
+            on_failure=chance.choice(("rollback", "rollback", "stop", "continue")),
+            parallelism=chance.choice((1, 4, 10)),
+        )
+        (self.stack / "reconciler.toml").write_text(config)
+        for name, text in self.specs.items():
+            (self.stack / f"{name}.toml").write_text(text)
+
+    def _environment(self, keys: list[str]) -> str:
+        chance = self.chance
+        scope = chance.choice(
+            ('scope = "tenant"',) * 3 + ('scope = "project"\nscope_id = "4501234"',)  # elsewhere: a replace
+        )
+        lines = [
+            f'image = "python:3.{chance.randint(8, 13)}"',
+            f'description = "{chance.randint(1, 3)}"',
+            "[environment_variables]",
+            f'SEED = "{chance.randint(1, 9)}"',
+        ]
+        if keys and chance.random() < 0.4:
+            lines.append(f'TOKEN = {{ credential = "{chance.choice(keys)}", key = "token" }}')
+        if chance.random() < 0.2:
+            lines += ["[compute]", f"cpu_cores = {chance.randint(1, 4)}"]
+        lines += ["[on.runai]", scope]
+        if chance.random() < 0.3:
+            lines += ["[lifecycle]", "create_before_destroy = true"]
+        return "\n".join(lines) + "\n"
+
+    def command(self, *arguments: str, trouble: Trouble = Trouble()) -> Command:
+        """Start ``reconciler ARGUMENTS``."""
+        return Command(
+            self.stack,
+            [*arguments, "--lock-timeout", "5s"],
+            environment={"KEY": "embedded", "SECRET": self.secret, "NO_COLOR": "1"},
+            said=self.said,
+            trouble=trouble,
+        )
+
+    def run(self, *arguments: str, trouble: Trouble = Trouble()) -> int:
+        """Run a command to its end, however it ends."""
+        code = self.command(*arguments, trouble=trouble).wait()
+        self.log.append(f"{' '.join(arguments)} ({trouble.kind} {trouble.at} {trouble.moment}): {code}")
+        return code
+
+    def until(self, wanted: int, *arguments: str) -> str:
+        """Run a command until it ends with *wanted*; what is wrong when it never does."""
+        for _ in range(_ATTEMPTS):
+            code = self.run(*arguments)
+            if code == wanted:
+                return ""
+        return f"{' '.join(arguments)} ended with {code} {_ATTEMPTS} times, not with {wanted}"
+
+    # --- the proof ---
+
+    def remembered(self) -> dict[str, str]:
+        """Ids and addresses in the state, what a replacement left behind included."""
+        path = self.stack / ".reconciler" / "state.json"
+        if not path.exists():
+            return {}
+        found: dict[str, str] = {}
+        for one in json.loads(path.read_text())["resources"]:
+            for remote_id in (one["id"], *one.get("deposed", ())):
+                found[remote_id] = one["address"]
+        return found
+
+    def wrongs(self) -> list[str]:
+        """Once a dead run is settled: what differs between platform and state. Nothing may."""
+        live, known = self._live(), self.remembered()
+        ours = {one: name for one, (name, _) in live.items() if one not in self.others}
+        wrong = [f"orphaned: {name} ({one})" for one, name in ours.items() if one not in known]
+        wrong += [f"lost: {address} ({one})" for one, address in known.items() if one not in ours]
+        for one, text in self.others.items():
+            if live.get(one, ("", ""))[1] != text:
+                wrong.append(f"an object of others was touched: {one}")
+        for path in self.stack.glob(".reconciler/runs/*.open"):
+            if b'"type":"Closed"' not in path.read_bytes().splitlines()[-1]:
+                wrong.append(f"still open: {path.name}")
+        return wrong
+
+    def unfinished(self) -> list[str]:
+        """Once the specs are applied: what is not as they say."""
+        wished = {name for name in self.specs}
+        wished |= {name for name, text in self.specs.items() if "[compute]" in text}
+        there = sorted(name for one, (name, _) in self._live().items() if one not in self.others)
+        count = len(self.specs) + sum("[compute]" in text for text in self.specs.values())
+        wrong = []
+        if set(there) != wished or len(there) != count:
+            wrong.append(f"{count} objects wished for, {len(there)} there: {there}")
+        return wrong
+
+    def leaks(self) -> list[str]:
+        """Files with the value of a secret in it."""
+        needle = _SECRET.encode()
+        return [
+            f"a secret is in {path.relative_to(self.directory)}"
+            for path in self.directory.rglob("*")
+            if path.is_file() and needle in path.read_bytes()
+        ]
+
+    def settled(self) -> list[str]:
+        """What is wrong after the next command settled whatever there was, and after the one after that."""
+        if wrong := self.until(0, "plan"):
+            return [wrong]
+        found = [f"after settling: {one}" for one in self.wrongs()]
+        if wrong := self.until(0, "apply", "--auto-approve"):
+            return [*found, wrong]
+        if wrong := self.until(0, "plan", "--detailed-exitcode"):
+            return [*found, wrong]
+        return [*found, *(f"in the end: {one}" for one in (*self.wrongs(), *self.unfinished(), *self.leaks()))]
+
+    def forget(self) -> None:
+        """Remove all of it from the disk."""
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def world(seed: str, profile: str, **settings: Any) -> Iterator[World]:
+    """A new world; kept on disk when something is wrong with it."""
+    found = World(seed, profile, **settings)
+    with found:
+        yield found
+    found.forget()
+
