@@ -259,7 +259,7 @@ class EnvironmentVariable(Table):
         ]
         if len(sources) > 1:
             raise refuse(f"{' and '.join(sources)} exclude each other", "Keep one of them.")
-        if not sources and self.instructions is None:
+        if not sources and not self.instructions:
             raise refuse("this variable has no source", 'Give it a value: { value = "…" }.')
         keyed = {"credential", "credential_id", "config_map"} & set(sources)
         if keyed and self.key is None:

@@ -843,6 +843,17 @@ def test_what_may_not_be_meant_is_warned_of(text: str, warning: str) -> None:
     assert len(found.drafts) == 1
 
 
+@pytest.mark.parametrize(
+    "text", ['{ instructions = "" }', "{ }", '{ key = "k", instructions = "" }'], ids=["empty", "none", "key"]
+)
+def test_a_variable_has_a_source_or_says_what_to_fill_in(text: str) -> None:
+    """Instructions that are empty say nothing."""
+    problems = reading(f"environment_variables = {{ A = {text} }}").problems
+    assert [(one.path, one.summary) for one in problems] == [
+        (("environment_variables", "A"), "this variable has no source")
+    ]
+
+
 def test_a_name_has_at_most_253_characters() -> None:
     """Wherever it is given."""
     table = SMALLEST["environment"]
