@@ -348,11 +348,13 @@ class RunaiProvider:
         resolved: list[Resource] = []
         problems: list[Problem] = []
         for resource in resources:
-            if b'"' + LOOKUP.encode() + b'"' not in resource.attributes.raw:
+            # Most have none, and need not be decoded to know; a text may be the same by chance.
+            maybe = b'"' + LOOKUP.encode() + b'"' in resource.attributes.raw
+            scope_id = resource.attributes.get("scope_id") if maybe else None
+            if not isinstance(scope_id, Mapping):
                 resolved.append(resource)
                 continue
-            wanted = resource.attributes["scope_id"][LOOKUP]
-            found = (await self._org()).find(wanted)
+            found = (await self._org()).find(scope_id[LOOKUP])
             if isinstance(found, Problem):
                 problems.append(replace(found, address=resource.address))
             else:

@@ -223,6 +223,11 @@ class Conflict(NamedTuple):
     path: tuple[str | int, ...] = ()
 
 
+def _marking(names: Iterable[str]) -> Iterator[str]:
+    """Those of *names* that would stand for something else as the key of a table of attributes."""
+    return (name for name in names if name in (REF, ID, SECRET, LOOKUP))
+
+
 # --- environment variables ---
 
 
@@ -711,6 +716,9 @@ class Environment(Scoped):
 
     def _name_conflicts(self) -> Iterator[Conflict]:
         titles = [tool.title for tool in self.tools or ()]
+        for name in _marking(titles):
+            place: tuple[str | int, ...] = ("tools", titles.index(name))
+            yield Conflict(("tools",), f"{name!r} cannot name a tool", "Give it another `name`.", place)
         for number, title in enumerate(titles):
             if title in titles[:number]:
                 yield Conflict(
@@ -733,6 +741,13 @@ class Environment(Scoped):
                     "No blanks and no `=`.",
                     ("environment_variables", name),
                 )
+        for name in _marking(self.environment_variables or ()):
+            yield Conflict(
+                ("environment_variables",),
+                f"{name!r} cannot name an environment variable",
+                "No `$` in front.",
+                ("environment_variables", name),
+            )
 
     def canonical(self, place: Place) -> Values:
         """The attributes of the environment."""
@@ -846,6 +861,8 @@ class Credential(Scoped):
         yield from super().conflicts()
         if "" in (self.data or {}):
             yield Conflict(("data",), "a key must not be empty", "Name it.", ("data", ""))
+        for key in _marking(self.data or ()):
+            yield Conflict(("data",), f"{key!r} cannot be a key", "No `$` in front.", ("data", key))
         wanted = _CREDENTIAL_FIELDS[self.type]
         every = dict.fromkeys(name for names in _CREDENTIAL_FIELDS.values() for name in names)
         given = [name for name in every if getattr(self, name) is not None]

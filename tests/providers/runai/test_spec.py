@@ -854,6 +854,36 @@ def test_a_variable_has_a_source_or_says_what_to_fill_in(text: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("name", [REF, ID, SECRET, LOOKUP])
+@pytest.mark.parametrize(
+    ("kind", "text", "field", "summary"),
+    [
+        (
+            "environment",
+            "environment_variables = {{ '{}' = 'x' }}",
+            "environment_variables",
+            "{!r} cannot name an environment variable",
+        ),
+        ("environment", "tools = [{{ type = 'jupyter', name = '{}' }}]", "tools", "{!r} cannot name a tool"),
+        (
+            "credential",
+            "type = 'generic-secret'\ndata = {{ '{}' = {{ env = 'X' }} }}",
+            "data",
+            "{!r} cannot be a key",
+        ),
+    ],
+    ids=["variable", "tool", "key"],
+)
+def test_nothing_can_be_named_like_a_marker(
+    kind: str, text: str, field: str, summary: str, name: str
+) -> None:
+    """Alone in its table it would be taken for a reference, or a secret, and what it holds would be lost."""
+    table = {**SMALLEST[kind], **tomllib.loads(text.format(name))}
+    (problem,) = read_spec(kind, table, PLACE).problems
+    where = (field, 0) if field == "tools" else (field, name)
+    assert (problem.path, problem.summary) == (where, summary.format(name))
+
+
 def test_a_name_has_at_most_253_characters() -> None:
     """Wherever it is given."""
     table = SMALLEST["environment"]

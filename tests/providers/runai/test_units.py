@@ -71,6 +71,13 @@ def test_a_name_becomes_an_id(tmp_path: Path, wanted: dict[str, Any], found: str
     assert answered.resources[0].attributes == {"name": "lab", "scope": wanted["kind"], "scope_id": found}
 
 
+@pytest.mark.parametrize("scope", [{"scope": "tenant"}, {"scope": "project", "scope_id": "4501235"}])
+def test_a_text_that_looks_like_a_lookup_is_none(tmp_path: Path, scope: dict[str, str]) -> None:
+    """A variable may have any value."""
+    lab = placed("lab", environment_variables={"HINT": LOOKUP}, **scope)
+    assert run(resolve(tmp_path, lab)) == Resolution((lab,))
+
+
 @pytest.mark.parametrize(
     ("wanted", "problem"),
     [
