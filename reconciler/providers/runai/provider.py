@@ -428,20 +428,23 @@ def _scope_of(resource: Resource) -> tuple[str, str]:
 def _same_names(resources: Iterable[Resource]) -> list[str]:
     """A warning for each name that is used in two scopes: whether Run:ai allows it is not documented.
 
-    Addresses are unique by name, so only a spec that names its object
-    otherwise can meet another; nothing else has to be looked into.
+    Addresses are unique by name, so only those that name their object
+    otherwise can meet another; of the rest nothing has to be decoded.
     """
-    by_name = {(one.address.kind, one.address.name): one for one in resources}
-    warnings = []
+    first: dict[tuple[str, str], ResourceAddress] = {}
+    renamed: list[tuple[ResourceAddress, str]] = []
     for one in resources:
         address = one.address
         if one.attributes.raw.startswith(b'{"name":' + msgspec.json.encode(address.name)):
-            continue
-        name = one.attributes["name"]
-        other = by_name.get((address.kind, name))
-        if other is not None and other is not one and other.attributes["name"] == name:
+            first[address.kind, address.name] = address
+        else:
+            renamed.append((address, one.attributes["name"]))
+    warnings = []
+    for address, name in renamed:
+        other = first.setdefault((address.kind, name), address)
+        if other != address:
             warnings.append(
-                f"{address} and {other.address} have the name {name!r} in different scopes; "
+                f"{address} and {other} have the name {name!r} in different scopes; "
                 "some Run:ai versions want names to be unique"
             )
     return warnings

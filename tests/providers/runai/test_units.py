@@ -334,18 +334,39 @@ def test_a_scope_that_is_resolved_by_name_is_checked_too(tmp_path: Path) -> None
     ]
 
 
-def test_one_name_in_two_scopes_is_warned_of(tmp_path: Path) -> None:
+SAME_NAME = (
+    "runai.environment.{} and runai.environment.{} have the name 'lab' in different scopes; "
+    "some Run:ai versions want names to be unique"
+)
+
+
+@pytest.mark.parametrize(
+    ("names", "warned"),
+    [
+        (["lab", "lab-vision"], [("lab-vision", "lab")]),
+        (["lab-nlp", "lab-vision"], [("lab-vision", "lab-nlp")]),
+        (["lab-nlp", "lab-vision", "lab"], [("lab-nlp", "lab"), ("lab-vision", "lab")]),
+    ],
+    ids=["by one spec", "by two specs", "by three"],
+)
+def test_one_name_in_two_scopes_is_warned_of(
+    tmp_path: Path, names: list[str], warned: list[tuple[str, str]]
+) -> None:
     """Whether the platform allows it is not documented; it is allowed here."""
-    one = placed("lab", scope="tenant")
-    other = Resource(
-        address("lab-vision"), Attributes({"name": "lab", "scope": "project", "scope_id": "4501234"}), SOURCE
-    )
-    unlike = placed("lab", "compute", scope="tenant")
-    answered = run(resolve(tmp_path, one, other, unlike))
-    assert (answered.problems, answered.warnings) == (
-        (),
-        (
-            "runai.environment.lab-vision and runai.environment.lab have the name 'lab' in different scopes; "
-            "some Run:ai versions want names to be unique",
-        ),
-    )
+    scopes = {"lab": None, "lab-vision": "4501234", "lab-nlp": "4501235"}
+    resources = [
+        Resource(
+            address(name),
+            Attributes(
+                {"name": "lab", "scope": "project", "scope_id": scopes[name]}
+                if scopes[name]
+                else {"name": "lab", "scope": "tenant"}
+            ),
+            SOURCE,
+        )
+        for name in names
+    ]
+    unlike = [placed("lab", "compute", scope="tenant"), placed("other", scope="tenant")]
+    answered = run(resolve(tmp_path, *resources, *unlike))
+    assert answered.problems == ()
+    assert answered.warnings == tuple(SAME_NAME.format(*pair) for pair in warned)
