@@ -67,7 +67,7 @@ class Units:
                 f"which {kind}? there are {len(units)}: {names}" if units else f"there is no {kind}",
                 'Add `scope_name = "…"` with one of these names, or its id as `scope_id`.',
             )
-        found = self._by_name.get((kind, name), [])
+        called = found = self._by_name.get((kind, name), [])
         if not found and kind == "cluster" and (kind, name) in self.names:
             return str(name)
         if cluster is not None:
@@ -76,24 +76,34 @@ class Units:
         if len(found) == 1:
             return found[0][0]
         if found:
-            places = ", ".join(
-                f"{unit_id} on cluster {self.names.get(('cluster', on), on)}" for unit_id, on in sorted(found)
-            )
+            if kind == "cluster":
+                places, ways = ", ".join(sorted(unit_id for unit_id, _ in found)), "its id as `scope_id`"
+            else:
+                places = ", ".join(
+                    f"{unit_id} on cluster {self._cluster(on)}" for unit_id, on in sorted(found)
+                )
+                ways = '`cluster = "…"`, or the id as `scope_id`'
             return Problem(
                 ("scope_name",),
                 f"there are {len(found)} {kind}s called {name!r}: {places}",
-                'Say which: `cluster = "…"`, or the id as `scope_id`.',
+                f"Say which: {ways}.",
             )
         from reconciler.core.reading import nearest
 
         known = [unit[0] for unit in self._all[kind]]
         meant = nearest(str(name), known)
         where = f" on cluster {cluster!r}" if cluster is not None else ""
-        return Problem(
-            ("scope_name",),
-            f"there is no {kind} called {name!r}{where}",
-            f"Did you mean {meant!r}?" if meant else f"There are: {', '.join(sorted(set(known))) or 'none'}.",
-        )
+        if called:
+            hint = f"It is on: {', '.join(sorted({self._cluster(on) for _, on in called}))}."
+        elif meant:
+            hint = f"Did you mean {meant!r}?"
+        else:
+            hint = f"There are: {', '.join(sorted(set(known))) or 'none'}."
+        return Problem(("scope_name",), f"there is no {kind} called {name!r}{where}", hint)
+
+    def _cluster(self, cluster_id: str) -> str:
+        """A cluster for people."""
+        return self.names.get(("cluster", cluster_id), cluster_id)
 
     def covers(self, over: tuple[str, str], under: tuple[str, str]) -> bool:
         """Whether what is placed on *over* reaches *under*; both are a kind of scope and an id."""

@@ -96,7 +96,15 @@ def test_a_text_that_looks_like_a_lookup_is_none(tmp_path: Path, scope: dict[str
         ),
         (
             {"kind": "project", "name": "nlp", "cluster": "gpu-west"},
-            ("scope_name", "there is no project called 'nlp' on cluster 'gpu-west'", "Did you mean 'nlp'?"),
+            ("scope_name", "there is no project called 'nlp' on cluster 'gpu-west'", "It is on: gpu-east."),
+        ),
+        (
+            {"kind": "project", "name": "vision", "cluster": "nowhere"},
+            (
+                "scope_name",
+                "there is no project called 'vision' on cluster 'nowhere'",
+                "It is on: gpu-east, gpu-west.",
+            ),
         ),
         (
             {"kind": "department", "name": "zzz"},
@@ -154,6 +162,26 @@ def test_a_single_cluster_is_found_by_itself(tmp_path: Path) -> None:
         async with tenant(tmp_path, units(clusters=[])) as (_, provider):
             answered = await provider.resolve([ON_A_CLUSTER])
         assert [problem.summary for problem in answered.problems] == ["there is no cluster"]
+
+    run(check())
+
+
+def test_two_clusters_of_one_name_are_told_apart_by_id(tmp_path: Path) -> None:
+    """There is no cluster that they would be on."""
+    on_twin = placed("lab", scope="cluster", lookup={"kind": "cluster", "name": "twin"})
+
+    async def check() -> None:
+        clusters = [{"uuid": WEST, "name": "twin"}, {"uuid": EAST, "name": "twin"}]
+        async with tenant(tmp_path, units(clusters=clusters)) as (_, provider):
+            answered = await provider.resolve([on_twin])
+        assert answered.problems == (
+            Problem(
+                ("scope_name",),
+                f"there are 2 clusters called 'twin': {EAST}, {WEST}",
+                "Say which: its id as `scope_id`.",
+                address("lab"),
+            ),
+        )
 
     run(check())
 
