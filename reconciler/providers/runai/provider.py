@@ -401,18 +401,19 @@ class RunaiProvider:
         return self._units
 
     async def _pages(self, path: str, key: str) -> Sequence[Unit]:
-        found: list[Unit] = []
+        # By id: what is made while we read moves the last of a page to the next one.
+        found: dict[str, Unit] = {}
         offset = 0
         while True:
             body = await self._client.get(path, {"limit": str(_PAGE), "offset": str(offset)})
             try:
                 page = _tables.decode(body)
-                found += msgspec.convert(page[key], list[Unit])
+                found |= {str(unit.id): unit for unit in msgspec.convert(page[key], list[Unit])}
                 following = msgspec.convert(page.get("next"), int | None)
             except (msgspec.DecodeError, KeyError) as error:
                 raise self._not_whole(path, "did not answer with a whole list") from error
             if not following:
-                return found
+                return list(found.values())
             if following <= offset:
                 raise self._not_whole(path, "has pages that go round in a circle")
             offset = following

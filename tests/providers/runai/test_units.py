@@ -241,6 +241,21 @@ def test_an_empty_page_before_the_last_does_not_end_it(tmp_path: Path) -> None:
     run(check())
 
 
+def test_a_project_on_two_pages_is_one(tmp_path: Path) -> None:
+    """Something was made while the pages were read, and moved it from one to the next."""
+
+    async def check() -> None:
+        routes = units(
+            projects=[{"projects": [project(1199), project(1200)], "next": 2}, *pages(2, start=1200)]
+        )
+        async with tenant(tmp_path, routes) as (_, provider):
+            answered = await provider.resolve([IN_LAST])
+        assert answered.problems == ()
+        assert answered.resources[0].attributes["scope_id"] == "1200"
+
+    run(check())
+
+
 @pytest.mark.parametrize(
     "projects",
     [
