@@ -11,6 +11,7 @@ Wire facts are those of the Run:ai API 1.224. Worth knowing:
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -23,7 +24,7 @@ import msgspec
 from reconciler.core.attributes import LOOKUP, REF, Attributes, marked
 from reconciler.core.model import Remote, Resource, ResourceAddress, Verb
 from reconciler.core.ports import PlatformContext, Problem, Resolution, ResourceKind
-from reconciler.errors import ListingIncomplete, NotFound, OutcomeUnknown
+from reconciler.errors import Forbidden, ListingIncomplete, NotFound, OutcomeUnknown
 from reconciler.providers.http import HttpClient, embedded_transport, trust
 from reconciler.providers.runai import api, conversion
 from reconciler.providers.runai.auth import SignIn
@@ -120,6 +121,8 @@ class RunaiProvider:
         self._client = client
         self._segments: dict[str, str] = {}
         self._units: Units | None = None
+        self._names: Mapping[tuple[str, str], str] | None = None
+        self._asking_org = asyncio.Lock()
 
     @classmethod
     def open(cls, settings: Settings, context: PlatformContext, app: Any) -> RunaiProvider:
@@ -388,17 +391,18 @@ class RunaiProvider:
         return problems
 
     async def _org(self) -> Units:
-        """Clusters, departments and projects; read once for a command."""
-        if self._units is None:
-            body = await self._client.get(api.CLUSTERS, {"verbosity": "metadata"})
-            try:
-                clusters = _clusters.decode(body)
-            except msgspec.DecodeError as error:
-                raise self._not_whole(api.CLUSTERS, "did not answer with a whole list") from error
-            departments = await self._pages(api.DEPARTMENTS, "departments")
-            projects = await self._pages(api.PROJECTS, "projects")
-            self._units = Units(clusters, departments, projects)
-        return self._units
+        """Clusters, departments and projects; read once for a command, whoever asks at the same time."""
+        async with self._asking_org:
+            if self._units is None:
+                body = await self._client.get(api.CLUSTERS, {"verbosity": "metadata"})
+                try:
+                    clusters = _clusters.decode(body)
+                except msgspec.DecodeError as error:
+                    raise self._not_whole(api.CLUSTERS, "did not answer with a whole list") from error
+                departments = await self._pages(api.DEPARTMENTS, "departments")
+                projects = await self._pages(api.PROJECTS, "projects")
+                self._units = Units(clusters, departments, projects)
+            return self._units
 
     async def _pages(self, path: str, key: str) -> Sequence[Unit]:
         # By id: what is made while we read moves the last of a page to the next one.
@@ -419,7 +423,13 @@ class RunaiProvider:
             offset = following
 
     async def _unit_names(self) -> Mapping[tuple[str, str], str]:
-        return (await self._org()).names
+        """Names to show instead of ids; none for a role that may not see the organisation."""
+        if self._names is None:
+            try:
+                self._names = (await self._org()).names
+            except Forbidden:
+                self._names = {}
+        return self._names
 
 
 def _scope_of(resource: Resource) -> tuple[str, str]:

@@ -458,6 +458,45 @@ def test_a_listing_with_usage_says_who_uses_what_and_where_it_is(tmp_path: Path)
     run(check())
 
 
+ORGANISATION = {
+    "GET /api/v1/clusters": answer(b"[]"),
+    "GET /api/v1/org-unit/departments": {"departments": []},
+    "GET /api/v1/org-unit/projects": {"projects": []},
+}
+
+
+def test_many_reads_with_usage_ask_for_the_organisation_once(tmp_path: Path) -> None:
+    """As before a deletion of several, also when they start at the same time."""
+
+    async def check() -> None:
+        ids = [f"id-{number}" for number in range(5)]
+        routes = {f"GET {ENVIRONMENTS}/{one}": asset(id=one) for one in ids}
+        async with tenant(tmp_path, ORGANISATION | routes) as (server, provider):
+            found = await asyncio.gather(*(provider.read("environment", one, usage=True) for one in ids))
+        assert [one.id for one in found if one is not None] == ids
+        assert sorted(call.partition("?")[0] for call in server.calls) == sorted([*ORGANISATION, *routes])
+
+    run(check())
+
+
+@pytest.mark.parametrize("path", ORGANISATION)
+def test_who_may_not_see_the_organisation_sees_ids(tmp_path: Path, path: str) -> None:
+    """An administrator of environments can list them, see what uses them and so delete them all the same."""
+
+    async def check() -> None:
+        lab = asset(scope="project", projectId=77, clusterId=EAST)
+        routes = {f"GET {ENVIRONMENTS}": {"entries": [lab]}, f"GET {ENVIRONMENTS}/id-lab": lab}
+        async with tenant(tmp_path, ORGANISATION | routes | {path: refusal(403)}) as (server, provider):
+            (found,) = await listed(provider, usage=True)
+            read = await provider.read("environment", "id-lab", usage=True)
+        assert read is not None
+        assert (found.details["scope"], found.details["cluster"]) == ("project 77", EAST)
+        assert (read.details, read.used_by) == (found.details, ())
+        assert sum(call.partition("?")[0] == path for call in server.calls) == 1
+
+    run(check())
+
+
 # --- writing -------------------------------------------------------------------------------------------
 
 RICH: dict[str, Any] = {
