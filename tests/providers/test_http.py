@@ -11,8 +11,9 @@ import re
 import socket
 import ssl
 import subprocess
+import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
@@ -527,6 +528,16 @@ def test_an_address_that_is_none_is_refused_at_once(lab: Lab, address: str) -> N
     assert caught.value.hint == "Check `endpoint` in reconciler.toml."
 
 
+@pytest.fixture
+def far_from_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose own time is that of Tokyo."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
 @pytest.mark.parametrize(
     ("header", "waited"),
     [
@@ -539,6 +550,12 @@ def test_an_address_that_is_none_is_refused_at_once(lab: Lab, address: str) -> N
         pytest.param(
             format_datetime(dt.datetime.fromtimestamp(NOW - 42, dt.UTC), usegmt=True), 0.25, id="past"
         ),
+        pytest.param(
+            dt.datetime.fromtimestamp(NOW + 42, dt.UTC).strftime("%A, %d-%b-%y %H:%M:%S GMT"),
+            42.0,
+            id="an old date",
+        ),
+        pytest.param(dt.datetime.fromtimestamp(NOW + 42, dt.UTC).ctime(), 42.0, id="the oldest date"),
         pytest.param("3600", LONGEST_WAIT, id="too long"),
         pytest.param("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_WAIT, id="a date too far"),
         pytest.param("1e999", LONGEST_WAIT, id="endless"),
@@ -551,6 +568,7 @@ def test_an_address_that_is_none_is_refused_at_once(lab: Lab, address: str) -> N
     ],
 )
 @pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.usefixtures("far_from_utc")
 def test_retry_after_is_honoured_within_reason(lab: Lab, header: str, waited: float, status: int) -> None:
     """In seconds or as a date; what makes no sense counts as not said."""
 
