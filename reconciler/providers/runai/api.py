@@ -21,7 +21,7 @@ from __future__ import annotations
 from typing import Annotated, Final, Literal, NamedTuple, get_args
 from uuid import UUID
 
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
+from msgspec import UNSET, DecodeError, Meta, Raw, Struct, UnsetType, field
 
 __all__ = [
     "ACCESS_RULES",
@@ -48,6 +48,7 @@ __all__ = [
     "TOKEN_V1",
     "TOKEN_V2",
     "UID_GID_SOURCES",
+    "UNREADABLE",
     "WORKLOADS",
     "WORKLOAD_TYPES",
     "AccessKeyCreationRequest",
@@ -213,6 +214,9 @@ CREDENTIAL_KINDS: Final = (
     CredentialKind("password", "password", 202, ("existingSecretName", "user")),
     CredentialKind("ngc-api-key", "ngcApiKey", 204, ()),
 )
+
+UNREADABLE: Final = (DecodeError, UnicodeDecodeError)
+"""What decoding raises for a body that is no such thing; text that is not UTF-8, msgspec leaves to Python."""
 
 # Limits. Regular expressions end in \Z: $ would let a line end through.
 

@@ -97,7 +97,7 @@ class SignIn:
     def _token(self, platform: str, call: str, body: bytes, name: str, lifetime: str) -> Token:
         try:
             answer = _tables.decode(body)
-        except msgspec.DecodeError:
+        except api.UNREADABLE:
             answer = {}
         value = answer.get(name)
         if not isinstance(value, str) or not value:

@@ -105,7 +105,7 @@ _READERS: Final[Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Any]], di
     "compute": conversion.compute_from_wire,
     "credential": conversion.credential_from_wire,
 }
-_STRANGE: Final = (msgspec.DecodeError, KeyError, TypeError, AttributeError, ValueError)
+_STRANGE: Final = (*api.UNREADABLE, KeyError, TypeError, AttributeError, ValueError)
 _PATHS: Final = {"environment": api.ENVIRONMENTS, "compute": api.COMPUTE, "credential": api.CREDENTIALS}
 _SEGMENTS: Final = {kind.kind: kind.segment for kind in api.CREDENTIAL_KINDS}
 
@@ -195,7 +195,7 @@ class RunaiProvider:
         body = await self._client.get(path, params)
         try:
             return _entries.decode(body).entries
-        except msgspec.DecodeError as error:
+        except api.UNREADABLE as error:
             raise self._not_whole(path, "did not answer with a whole list") from error
 
     def _not_whole(self, path: str, what: str) -> ListingIncomplete:
@@ -298,7 +298,7 @@ class RunaiProvider:
         )
         try:
             remote_id = _entry.decode(answer.body).meta.id
-        except msgspec.DecodeError as error:
+        except api.UNREADABLE as error:
             # Accepted, so it is there, or will be: whoever asked has to look for it.
             raise OutcomeUnknown(
                 f"{self.name}: POST {path} was accepted, and its answer holds no object",
@@ -397,7 +397,7 @@ class RunaiProvider:
                 body = await self._client.get(api.CLUSTERS, {"verbosity": "metadata"})
                 try:
                     clusters = _clusters.decode(body)
-                except msgspec.DecodeError as error:
+                except api.UNREADABLE as error:
                     raise self._not_whole(api.CLUSTERS, "did not answer with a whole list") from error
                 departments = await self._pages(api.DEPARTMENTS, "departments")
                 projects = await self._pages(api.PROJECTS, "projects")
@@ -414,7 +414,7 @@ class RunaiProvider:
                 page = _tables.decode(body)
                 found |= {str(unit.id): unit for unit in msgspec.convert(page[key], list[Unit])}
                 following = msgspec.convert(page.get("next"), int | None)
-            except (msgspec.DecodeError, KeyError) as error:
+            except (*api.UNREADABLE, KeyError) as error:
                 raise self._not_whole(path, "did not answer with a whole list") from error
             if not following:
                 return list(found.values())
@@ -501,5 +501,5 @@ def is_own(body: bytes) -> bool:
 def _envelope(body: bytes) -> Mapping[str, Any]:
     try:
         return _tables.decode(body)
-    except msgspec.DecodeError:
+    except api.UNREADABLE:
         return {}

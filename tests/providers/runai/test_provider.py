@@ -213,6 +213,7 @@ NO_LISTS = [
     pytest.param(b'{"entries":[{"meta":{"name":"x"}}]}', id="no id"),
     pytest.param(b'{"entries":[{"spec":{}}]}', id="no meta"),
     pytest.param(b'{"code":200,"message":"ok"}', id="something else"),
+    pytest.param(b'{"entries":[{"meta":{"name":"l\xe4b"}}]}', id="another encoding"),
 ]
 
 
@@ -249,7 +250,10 @@ def test_an_object_that_cannot_be_understood_harms_nobody_who_does_not_look(tmp_
     run(check())
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"meta":{}}', b"<html></html>", b'{"meta":{"id":"x"'])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{}", b"[]", b'{"meta":{}}', b'{"meta":{"id":"\xe4"}}', b"<html></html>", b'{"meta":{"id":"x"'],
+)
 def test_a_read_that_is_no_object_is_an_error(tmp_path: Path, body: bytes) -> None:
     """Not absence."""
 
@@ -779,7 +783,15 @@ def test_a_project_id_that_is_no_number_is_not_sent(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{}", b'{"code":202,"message":"accepted"}', b"<html>", b'{"meta":{"name":"a"}}']
+    "body",
+    [
+        b"",
+        b"{}",
+        b'{"code":202,"message":"accepted"}',
+        b"<html>",
+        b'{"meta":{"name":"a"}}',
+        b'{"meta":{"name":"\xe4","id":"x","kind":"environment","scope":"tenant"}}',
+    ],
 )
 def test_a_creation_that_was_accepted_without_an_id_is_in_doubt(tmp_path: Path, body: bytes) -> None:
     """The object is there, or will be: taken for a refusal, it would be orphaned."""
@@ -977,6 +989,18 @@ def test_a_write_that_is_refused_says_why(tmp_path: Path, status: int, kind: typ
                 error = await failing(work)
                 assert (type(error), str(error)) == (kind, f"runai: {call} answered {status}: no way: name=a")
         assert len(server.calls) == 3
+
+    run(check())
+
+
+def test_words_in_another_encoding_are_not_repeated(tmp_path: Path) -> None:
+    """A gateway's, say: what counts is the status, and it is nobody's own 404."""
+
+    async def check() -> None:
+        words = b'{"code":404,"message":"f\xfcr Sie nicht da"}'
+        async with tenant(tmp_path, {f"GET {ENVIRONMENTS}/x": Reply(404, words)}) as (_, provider):
+            error = await failing(provider.read("environment", "x"))
+        assert (type(error), str(error)) == (Rejected, f"runai: GET {ENVIRONMENTS}/x answered 404")
 
     run(check())
 

@@ -223,6 +223,14 @@ NO_TENANT = "Is `endpoint` the address of a Run:ai tenant?"
         ),
         pytest.param(
             "auto",
+            {V1: answer(b'{"accessToken":"\xe4"}')},
+            Unauthenticated,
+            f"runai: {V1} answered without a token",
+            NO_TENANT,
+            id="another encoding",
+        ),
+        pytest.param(
+            "auto",
             {V1: refusal(403, "not from here")},
             Forbidden,
             f"runai: {V1} answered 403: not from here",

@@ -273,6 +273,7 @@ def test_a_project_on_two_pages_is_one(tmp_path: Path) -> None:
         pytest.param(answer(b"[]"), id="an array"),
         pytest.param(answer(b'{"projects":['), id="torn"),
         pytest.param(answer(b"<html>"), id="a page"),
+        pytest.param(answer(b'{"projects":[{"id":"1","name":"\xe4"}]}'), id="another encoding"),
         pytest.param(answer(b""), id="nothing"),
     ],
 )
@@ -288,7 +289,9 @@ def test_pages_that_make_no_whole_are_an_error(tmp_path: Path, projects: Any) ->
     run(check())
 
 
-@pytest.mark.parametrize("body", [b"{}", b"null", b"[1]", b'[{"uuid":"x"}]', b"[", b""])
+@pytest.mark.parametrize(
+    "body", [b"{}", b"null", b"[1]", b'[{"uuid":"x"}]', b'[{"uuid":"x","name":"\xe4"}]', b"[", b""]
+)
 def test_clusters_that_make_no_list_are_an_error(tmp_path: Path, body: bytes) -> None:
     """As everywhere."""
 
