@@ -33,6 +33,7 @@ __all__ = [
     "credential_spec",
     "environment_from_wire",
     "environment_spec",
+    "merged",
     "scope_from_wire",
     "used_by",
 ]
@@ -348,6 +349,24 @@ def environment_spec(attributes: Mapping[str, Any]) -> Table:
     probe = attributes.get("readiness_probe")
     spec["probes"] = None if probe is None else {"readiness": _wire_probe(probe)}
     return spec
+
+
+def merged(previous: Mapping[str, Any], managed: Mapping[str, Any]) -> Table:
+    """*managed* over *previous*: what is not managed stays, but for a connection whose name is managed.
+
+    Tools and the endpoint share their names on the platform, and the endpoint
+    of a spec is a tool once somebody gave it what only tools have, or another
+    connection serves as well.
+    """
+    values = {**previous, **managed}
+    endpoint = values.get("inference_endpoint") or {}
+    tools = values.get("tools") or {}
+    if endpoint.get("name") in tools:
+        if "inference_endpoint" in managed:
+            values["tools"] = {name: tool for name, tool in tools.items() if name != endpoint["name"]}
+        else:
+            del values["inference_endpoint"]
+    return values
 
 
 def workload_types(attributes: Mapping[str, Any]) -> Table:

@@ -314,7 +314,7 @@ class RunaiProvider:
         self, address: ResourceAddress, remote_id: str, attributes: Attributes, *, previous: Remote
     ) -> None:
         """See `Provider.update`. The whole object is sent: PUT may replace."""
-        values = {**previous.attributes.values_, **attributes.values_}
+        values = conversion.merged(previous.attributes.values_, attributes.values_)
         meta: dict[str, Any] = {"name": values["name"], "description": values.get("description")}
         body: dict[str, Any] = {"meta": meta}
         match address.kind:

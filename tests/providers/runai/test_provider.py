@@ -41,6 +41,7 @@ from reconciler.errors import (
     Unauthenticated,
 )
 from reconciler.providers.emulator import Store
+from reconciler.providers.runai import conversion
 from reconciler.providers.runai.emulator import Options, build_app
 from reconciler.providers.runai.provider import RunaiProvider
 from reconciler.providers.runai.settings import Settings
@@ -883,6 +884,65 @@ def test_an_update_of_a_credential_sends_its_description_alone(tmp_path: Path) -
             {"meta": {"description": None}},
         ]
         assert server.calls == [f"PUT {path}"] * 2
+
+    run(check())
+
+
+ENDPOINT = {"protocol": "http", "serving_port": 8000, "name": "serve", "type": "custom"}
+
+
+def served(name: str, **info: Any) -> dict[str, Any]:
+    """A connection on a serving port, as the platform has it."""
+    port = {"toolType": "custom", "connectionType": "ServingPort", "containerPort": 8000}
+    protocol = {"servingPortInfo": {"protocol": "http"}}
+    return {"name": name, "isExternal": False, "internalToolInfo": {**port, **protocol, **info}}
+
+
+@pytest.mark.parametrize(
+    ("changed", "managed", "left"),
+    [
+        pytest.param(
+            [served("serve", externalUrlInfo={"isCustomUrl": True}), served("other", nodePortInfo={})],
+            {"inference_endpoint": ENDPOINT},
+            ["serve"],
+            id="the endpoint was given an address, and there is another",
+        ),
+        pytest.param(
+            [served("serve"), served("added")],
+            {"inference_endpoint": ENDPOINT},
+            ["serve"],
+            id="another was added in front",
+        ),
+        pytest.param(
+            [served("serve")],
+            {"tools": {"serve": {"type": "custom", "connection": "load-balancer", "container_port": 1}}},
+            ["serve"],
+            id="a tool of the spec has the name of an endpoint",
+        ),
+        pytest.param(
+            [served("serve", externalUrlInfo={"isCustomUrl": True})],
+            {"inference_endpoint": {**ENDPOINT, "name": "new"}},
+            ["new", "serve"],
+            id="another name",
+        ),
+    ],
+)
+def test_no_two_connections_of_one_name_are_sent(
+    tmp_path: Path, changed: list[dict[str, Any]], managed: dict[str, Any], left: list[str]
+) -> None:
+    """Tools and the endpoint are one list there, where names are unique; what the spec says holds."""
+
+    async def check() -> None:
+        path = f"{ENVIRONMENTS}/id-lab"
+        routes = {f"GET {path}": asset(spec={"connections": changed}), f"PUT {path}": answer(asset(), 202)}
+        async with tenant(tmp_path, routes) as (server, provider):
+            live = await provider.read("environment", "id-lab")
+            assert live is not None
+            await provider.update(address("lab"), "id-lab", Attributes(managed), previous=live)
+        written = server.sent()["spec"]
+        assert sorted(one["name"] for one in written["connections"]) == left
+        after = conversion.environment_from_wire({"name": "lab", "scope": "tenant"}, written)
+        assert {key: after[key] for key in managed} == managed
 
     run(check())
 
