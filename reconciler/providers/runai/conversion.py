@@ -101,7 +101,7 @@ def creation_meta(attributes: Mapping[str, Any]) -> Table:
 def environment_from_wire(meta: Mapping[str, Any], spec: Mapping[str, Any]) -> Table:
     """The canonical attributes of an environment."""
     values: Table = {"name": meta["name"], **scope_from_wire(meta)}
-    values["description"] = meta.get("description")
+    values["description"] = meta.get("description") or None
     types = meta.get("workloadSupportedTypes") or {}
     values["workload_types"] = sorted(name for name in _WORKLOADS if types.get(name))
     values["distributed_framework"] = types.get("distFramework")
@@ -383,7 +383,11 @@ def workload_types(attributes: Mapping[str, Any]) -> Table:
 
 def compute_from_wire(meta: Mapping[str, Any], spec: Mapping[str, Any]) -> Table:
     """The canonical attributes of a compute asset."""
-    values: Table = {"name": meta["name"], **scope_from_wire(meta), "description": meta.get("description")}
+    values: Table = {
+        "name": meta["name"],
+        **scope_from_wire(meta),
+        "description": meta.get("description") or None,
+    }
     for name, wire in COMPUTE_FIELDS.items():
         values[name] = _amount(spec.get(wire))
     extended = [
@@ -434,7 +438,7 @@ def credential_from_wire(meta: Mapping[str, Any], spec: Mapping[str, Any]) -> Ta
         "name": meta["name"],
         "type": _SEGMENTS.get(meta["kind"], meta["kind"]),
         **scope_from_wire(meta),
-        "description": meta.get("description"),
+        "description": meta.get("description") or None,
         "existing_secret_name": inner.get("existingSecretName"),
         "url": inner.get("url"),
         "user": inner.get("user"),

@@ -339,6 +339,13 @@ def test_other_meaning_is_not_equal(specs: tuple[dict[str, Any], dict[str, Any]]
     assert one != other
 
 
+@pytest.mark.parametrize("read", [environment_from_wire, compute_from_wire, credential_from_wire])
+def test_an_empty_description_is_none(read: Any) -> None:
+    """The API refuses an empty one; sent back with an update, it would end it."""
+    meta = {"name": "a", "scope": "tenant", "kind": "password"}
+    assert read({**meta, "description": ""}, {}) == read(meta, {})
+
+
 def test_ids_filled_in_above_the_own_scope_are_left_out() -> None:
     """The platform adds the cluster and department of a project; only the project's id is the asset's."""
     filled = {"clusterId": CLUSTER_ID, "departmentId": "4500001", "projectId": 4501234}
