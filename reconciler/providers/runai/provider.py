@@ -87,6 +87,20 @@ class _Parts(msgspec.Struct):
     spec: msgspec.Raw = msgspec.Raw(b"{}")
 
 
+class _Key(msgspec.Struct):
+    key: str
+
+
+class _Shown(msgspec.Struct, rename="camel"):
+    """``spec`` of a credential, without what is or may be a secret."""
+
+    existing_secret_name: str | None = None
+    url: str | None = None
+    user: str | None = None
+    access_key_id: str | None = None
+    key_value_pairs: list[_Key] | None = None
+
+
 class _Entries(msgspec.Struct):
     entries: list[msgspec.Raw]
 
@@ -94,6 +108,7 @@ class _Entries(msgspec.Struct):
 _entries = msgspec.json.Decoder(_Entries)
 _entry = msgspec.json.Decoder(_Entry)
 _parts = msgspec.json.Decoder(_Parts)
+_shown = msgspec.json.Decoder(_Shown)
 _by_key = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _wholes = msgspec.json.Decoder(_Whole)
 _tables = msgspec.json.Decoder(dict[str, Any])
@@ -270,7 +285,9 @@ class RunaiProvider:
             identity=identity,
             attributes=Attributes.lazily(lambda: self._attributes(kind, meta.id, data)),
             version=f"{meta.updated_at or ''} {meta.update_count or ''}".strip(),
-            wire_digest="" if usage else hashlib.blake2b(substance, digest_size=16).hexdigest(),
+            wire_digest=""
+            if usage or not substance
+            else hashlib.blake2b(substance, digest_size=16).hexdigest(),
             foreign=meta.scope == "system" or (preinstalled and meta.scope == "tenant"),
             details=details,
             used_by=used_by,
@@ -464,10 +481,18 @@ def _same_names(resources: Iterable[Resource]) -> list[str]:
 def _credential_substance(kind: str, data: bytes) -> bytes:
     """The bytes of a credential that the list of all kinds and a read have in common.
 
-    The list has ``spec`` proper below the name of the kind.
+    The list has ``spec`` proper below the name of the kind. Secrets are left
+    out, also where a platform shows them: a digest that is kept would be good
+    for guessing them. Empty for a ``spec`` of a shape that we do not know.
     """
     parts = _parts.decode(data)
-    return bytes(parts.meta) + bytes(_by_key.decode(parts.spec).get(kind, parts.spec))
+    inner = _by_key.decode(parts.spec).get(kind, parts.spec)
+    # A password credential has a key of that name in its own spec, too.
+    spec = inner if bytes(inner).startswith(b"{") else parts.spec
+    try:
+        return bytes(parts.meta) + msgspec.json.encode(_shown.decode(spec))
+    except api.UNREADABLE:
+        return b""
 
 
 def _details(

@@ -247,6 +247,12 @@ def test_an_object_that_cannot_be_understood_harms_nobody_who_does_not_look(tmp_
         assert second.attributes["image"] == "python:3.11"
         with pytest.raises(ListingIncomplete, match=r"kind environment \(id id-strange\) that"):
             _ = first.attributes["image"]
+        odd = asset("odd", kind="genericSecret", spec={"genericSecret": {"keyValuePairs": 7}})
+        async with tenant(tmp_path, {f"GET {CREDENTIALS}": {"entries": [odd]}}) as (_, provider):
+            (found,) = await listed(provider, "credential")
+        assert found.wire_digest == ""
+        with pytest.raises(ListingIncomplete, match=r"kind credential \(id id-odd\) that"):
+            _ = found.attributes["keys"]
 
     run(check())
 
@@ -1107,7 +1113,7 @@ def test_a_credential_of_unknown_kind_is_deleted_where_it_is(tmp_path: Path) -> 
 
 
 def test_no_secret_of_a_credential_comes_back(tmp_path: Path) -> None:
-    """Also from a platform that shows it: what is read is neither compared nor kept."""
+    """Also from a platform that shows it: what is read is neither compared nor kept, nor a digest of it."""
     spec = {
         "keyValuePairs": [{"key": "a", "value": "s3cr3t-1"}],
         "password": "s3cr3t-2",
@@ -1116,20 +1122,28 @@ def test_no_secret_of_a_credential_comes_back(tmp_path: Path) -> None:
         "user": "u",
     }
 
-    async def check() -> None:
-        for segment, kind in (("generic-secret", "genericSecret"), ("password", "password")):
-            shown = {**asset("a", kind=kind), "spec": {kind: spec}}
-            one = {**asset("a", kind=kind), "spec": spec}
+    hidden = {"keyValuePairs": [{"key": "a"}], "user": "u"}
+    digests: list[set[str]] = []
+
+    async def check(kind: str, segment: str) -> None:
+        for part in (spec, hidden):
+            shown = {**asset("a", kind=kind), "spec": {kind: part}}
+            one = {**asset("a", kind=kind), "spec": part}
             routes = {f"GET {CREDENTIALS}": {"entries": [shown]}, f"GET {CREDENTIALS}/{segment}/id-a": one}
             async with tenant(tmp_path, routes) as (_, provider):
                 (found,) = await listed(provider, "credential")
                 read = await provider.read("credential", "id-a")
             assert read is not None
+            digests.append({found.wire_digest, read.wire_digest})
             for seen in (found, read):
                 assert "s3cr3t" not in repr(seen.attributes)
                 assert (seen.attributes["keys"], seen.attributes["user"]) == (["a"], "u")
 
-    run(check())
+    for kind, segment in (("genericSecret", "generic-secret"), ("password", "password")):
+        digests.clear()
+        run(check(kind, segment))
+        assert digests[0] == digests[1]
+        assert len(digests[0]) == 1
 
 
 # --- how it is asked -----------------------------------------------------------------------------------
