@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from reconciler.core.attributes import SECRET
 from reconciler.errors import SecretUnavailable
@@ -109,6 +109,7 @@ class Secrets:
             json.dumps(value, ensure_ascii=False)[1:-1],
             repr(value)[1:-1],
             quote(value, safe=""),
+            quote_plus(value),  # as the form of a token call spells it
             base64.b64encode(value.encode()).decode(),
         }
         # The longest first, so that no spelling leaves the tail of a longer one.

@@ -1,8 +1,8 @@
 """The one HTTP client: authentication, timeouts, retries, rate, errors in our words, nothing secret.
 
 Retry policy
-    A request that changes nothing is repeated after 429, 500, 502, 503, 504
-    and after a lost connection, up to `ATTEMPTS` times, with exponential
+    A request that changes nothing is repeated after 429, 500, 502, 503, 504,
+    520 to 530 (proxies) and after a lost connection, up to `ATTEMPTS` times, with exponential
     backoff and jitter; ``Retry-After`` is honoured up to `LONGEST_WAIT`.
     A request that changes something is repeated only when it certainly had no
     effect: the connection was never made, or the answer was 429, or 401 with
@@ -66,7 +66,7 @@ _LONGEST_IDLE: Final = 4.0
 """Seconds after which we close an idle connection: before common servers do (uvicorn after 5), because
 a write that meets a connection which is just being closed has an unknown outcome."""
 _RENEW_BEFORE: Final = 60.0
-_TRANSIENT: Final = frozenset({429, 500, 502, 503, 504})
+_TRANSIENT: Final = frozenset({429, 500, 502, 503, 504, *range(520, 531)})
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 _UNSENDABLE = (
     httpx.InvalidURL,

@@ -44,6 +44,9 @@ class Trouble:
     seed: str = ""
 
 
+NONE = Trouble()
+
+
 class _Disk:
     """What of a directory would be there after a power cut: what was synced, under names that were."""
 
@@ -84,9 +87,7 @@ class _Disk:
             if now == durable and all(inodes[one] == self._contents.get(one) for one in now.values()):
                 continue
             # Each name that changed is as it was, or as it is; a directory's changes keep no order.
-            names = {
-                name: (now if chance.random() < 0.5 else durable).get(name) for name in {*now, *durable}
-            }
+            names = {name: (now if chance.random() < 0.5 else durable).get(name) for name in {*now, *durable}}
             folder.mkdir(parents=True, exist_ok=True)
             for name in now:
                 (folder / name).unlink()
@@ -120,7 +121,7 @@ class _Disk:
     def _listed(folder: Path) -> dict[str, int]:
         # The cache is no memory: whatever is in it may be lost, and nothing of it is believed.
         return {
-            entry.name: entry.inode()
+            entry.name: entry.stat(follow_symlinks=False).st_ino  # scandir's own differs on overlays
             for entry in os.scandir(folder)
             if entry.is_file(follow_symlinks=False) and entry.name != "cache"
         }
@@ -177,7 +178,7 @@ class Command:
         *,
         environment: Mapping[str, str],
         said: Path,
-        trouble: Trouble = Trouble(),
+        trouble: Trouble = NONE,
     ) -> None:
         from reconciler.cli.app import run
 

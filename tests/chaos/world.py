@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chaos.victim import Command, Trouble
+from chaos.victim import NONE, Command, Trouble
 from harness import Hand
 
 PROFILES: dict[str, str] = {
@@ -69,7 +69,7 @@ on_failure = "{on_failure}"
 parallelism = {parallelism}
 """
 
-_SECRET = "the-one-value-nobody-may-write"  # noqa: S105 - found nowhere is what it is for
+_SECRET = "the-one-value-nobody-may-write"
 _ATTEMPTS = 8
 """A command against a platform that misbehaves may fail; so many times in a row it does not."""
 
@@ -188,7 +188,7 @@ class World:
             lines += ["[lifecycle]", "create_before_destroy = true"]
         return "\n".join(lines) + "\n"
 
-    def command(self, *arguments: str, trouble: Trouble = Trouble()) -> Command:
+    def command(self, *arguments: str, trouble: Trouble = NONE) -> Command:
         """Start ``reconciler ARGUMENTS``."""
         return Command(
             self.stack,
@@ -198,7 +198,7 @@ class World:
             trouble=trouble,
         )
 
-    def run(self, *arguments: str, trouble: Trouble = Trouble()) -> int:
+    def run(self, *arguments: str, trouble: Trouble = NONE) -> int:
         """Run a command to its end, however it ends."""
         code = self.command(*arguments, trouble=trouble).wait()
         self.log.append(f"{' '.join(arguments)} ({trouble.kind} {trouble.at} {trouble.moment}): {code}")
@@ -241,7 +241,7 @@ class World:
 
     def unfinished(self) -> list[str]:
         """Once the specs are applied: what is not as they say."""
-        wished = {name for name in self.specs}
+        wished = set(self.specs)
         wished |= {name for name, text in self.specs.items() if "[compute]" in text}
         there = sorted(name for one, (name, _) in self._live().items() if one not in self.others)
         count = len(self.specs) + sum("[compute]" in text for text in self.specs.values())
@@ -268,7 +268,8 @@ class World:
             return [*found, wrong]
         if wrong := self.until(0, "plan", "--detailed-exitcode"):
             return [*found, wrong]
-        return [*found, *(f"in the end: {one}" for one in (*self.wrongs(), *self.unfinished(), *self.leaks()))]
+        in_the_end = (*self.wrongs(), *self.unfinished(), *self.leaks())
+        return [*found, *(f"in the end: {one}" for one in in_the_end)]
 
     def forget(self) -> None:
         """Remove all of it from the disk."""
@@ -282,4 +283,3 @@ def world(seed: str, profile: str, **settings: Any) -> Iterator[World]:
     with found:
         yield found
     found.forget()
-

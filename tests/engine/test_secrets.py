@@ -99,6 +99,12 @@ def test_every_spelling_of_a_known_secret_is_masked(secrets: Secrets) -> None:
         )
 
 
+def test_a_secret_is_masked_as_a_form_spells_it(secrets: Secrets) -> None:
+    """The token call sends a form; a gateway may echo it."""
+    secrets.learn("pass word/1")
+    assert secrets.mask("secret=pass+word%2F1&x") == "secret=(secret)&x"
+
+
 def test_a_secret_that_begins_like_another_leaves_no_tail(secrets: Secrets) -> None:
     """The longer one is masked whole."""
     secrets.learn("abcdef")

@@ -195,7 +195,8 @@ ERRORS = [
     (502, (Unavailable, OutcomeUnknown)),
     (503, (Unavailable, OutcomeUnknown)),
     (504, (Unavailable, OutcomeUnknown)),
-    (520, (Rejected, OutcomeUnknown)),
+    (520, (Unavailable, OutcomeUnknown)),
+    (599, (Rejected, OutcomeUnknown)),
     (301, Rejected),
     (304, Rejected),
 ]
@@ -360,6 +361,7 @@ TROUBLES = [
     pytest.param(refusal(502), id="502"),
     pytest.param(refusal(503), id="503"),
     pytest.param(refusal(504), id="504"),
+    pytest.param(refusal(524), id="a proxy's 524"),
     pytest.param(CUT, id="no answer"),
     pytest.param(Reply(body=b'{"entries":[', missing=50), id="cut off in the middle of a body"),
     pytest.param(Reply(status=202, body=b"", missing=5), id="cut off before the body"),

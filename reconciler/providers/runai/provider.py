@@ -16,7 +16,7 @@ import hashlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 import msgspec
@@ -40,7 +40,7 @@ _PAGE: Final = 500
 class _Meta(msgspec.Struct, rename="camel"):
     """``meta``, as far as an unchanged asset needs it."""
 
-    id: str
+    id: Annotated[str, msgspec.Meta(min_length=1)]
     name: str
     kind: str
     scope: str

@@ -338,8 +338,8 @@ class Tool(Table):
         Annotated[Literal["external-url", "node-port", "load-balancer"], _translated({}, _CONNECTIONS)] | None
     ) = Field(None, description="How the tool is reached.")
     container_port: Port | None = Field(None, description="The port that the tool listens on.")
-    custom: bool = Field(
-        False, description="External URL or node port: given by the user, not made by the platform."
+    custom: bool | None = Field(
+        None, description="External URL or node port: given by the user, not made by the platform."
     )
     url: Text | None = Field(None, description="A custom external URL, or the address of an external tool.")
 
@@ -361,6 +361,8 @@ class Tool(Table):
                 raise refuse(f"a {self.type} tool needs its `container_port`", "Add `container_port = …`.")
             if self.url is not None and self.connection not in (None, "external-url"):
                 raise refuse(f"`url` goes with an external URL, not with {self.connection}", "Remove one.")
+            if self.url is not None and self.custom is False:
+                raise refuse("a `url` of your own is a custom one", "Remove `custom`, or `url`.")
             if self.custom and self.connection == "load-balancer":
                 raise refuse("a load balancer has nothing custom", "Remove `custom`.")
         return self

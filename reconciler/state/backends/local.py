@@ -275,8 +275,9 @@ class LocalBackend:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.directory.chmod(0o700)  # the cache of specs may have made it first
         # Whatever the repository around it ignores: a state is no source.
-        with contextlib.suppress(FileExistsError), (self.directory / ".gitignore").open("x") as file:
-            file.write("*\n")
+        if not (ignore := self.directory / ".gitignore").exists():
+            with contextlib.suppress(FileExistsError):
+                _write_whole(ignore, b"*\n")
         self._runs.mkdir(mode=0o700, exist_ok=True)
         sync_directory(self.directory)
         sync_directory(self.directory.parent)

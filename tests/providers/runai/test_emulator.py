@@ -921,6 +921,11 @@ class TestLimits:
         [
             (b"", "The body is not JSON", "Input data was truncated"),
             (b"{", "The body is not JSON", "Input data was truncated"),
+            (
+                b'{"meta":{"name":"\xff"}}',
+                "The body is not JSON",
+                "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
+            ),
             (b'"{}"', "Invalid request", "Expected `object`, got `str`"),
             (
                 b'{"meta":{"name":"n","scope":"tenant"}}',

@@ -797,6 +797,7 @@ def test_a_project_id_that_is_no_number_is_not_sent(tmp_path: Path) -> None:
         b'{"code":202,"message":"accepted"}',
         b"<html>",
         b'{"meta":{"name":"a"}}',
+        b'{"meta":{"name":"a","id":"","kind":"environment","scope":"tenant"}}',
         b'{"meta":{"name":"\xe4","id":"x","kind":"environment","scope":"tenant"}}',
     ],
 )

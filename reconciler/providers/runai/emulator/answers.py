@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from reconciler.providers.emulator import Answer
+from reconciler.providers.runai import api
 
 T = TypeVar("T")
 
@@ -50,7 +51,7 @@ def decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
         raise Refused(400, "Invalid request", str(error)) from None
-    except msgspec.DecodeError as error:
+    except (*api.UNREADABLE, RecursionError) as error:
         raise Refused(400, "The body is not JSON", str(error)) from None
 
 

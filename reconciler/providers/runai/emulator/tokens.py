@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from reconciler.providers.emulator import Answer, Call, Handler, Store
+from reconciler.providers.runai import api
 from reconciler.providers.runai.emulator.answers import Refused, encode, refuse
 
 
@@ -120,7 +121,7 @@ class Tokens:
         """Keys are read without regard to case: the sources spell them in three ways."""
         try:
             sent = msgspec.json.decode(call.body, type=dict[str, Any])
-        except msgspec.DecodeError as error:
+        except (*api.UNREADABLE, RecursionError) as error:
             return refuse(400, "The body is not a JSON object", str(error))
         fields = {name.lower(): value for name, value in sent.items()}
         grant = fields.get("granttype")
