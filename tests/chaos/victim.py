@@ -81,7 +81,7 @@ class _Disk:
         for folder in self._folders():
             for name, inode in self._listed(folder).items():
                 inodes[inode] = (folder / name).read_bytes()
-        for folder in [*self._folders(), *self._names]:
+        for folder in sorted({*self._folders(), *self._names}):
             durable = self._names.get(folder, {})
             now = self._listed(folder) if folder.is_dir() else {}
             if now == durable and all(inodes[one] == self._contents.get(one) for one in now.values()):
