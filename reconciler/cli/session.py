@@ -28,7 +28,7 @@ from reconciler.specs import StackConfig, complaint_for, load_config, load_specs
 from reconciler.specs.config import CONFIG_NAME
 from reconciler.state.backends.local import LocalBackend
 
-__all__ = ["Session", "find_stack"]
+__all__ = ["Session", "find_stack", "may_be_shown", "run_async"]
 
 T = TypeVar("T")
 
@@ -154,7 +154,7 @@ class Session:
                 new_lineage=_new_id,
                 new_key=lambda: tokens.token_hex(32),
                 complain=self._complain,
-                shown=_shown,
+                shown=may_be_shown,
                 parallelism=self.parallelism,
                 tool=f"reconciler {__version__}",
                 stop=stop,
@@ -172,7 +172,7 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work)
 
 
-def _shown(path: FieldPath, value: Any) -> bool:
+def may_be_shown(path: FieldPath, value: Any) -> bool:
     """Whether a value of a live object may be shown: not when somebody typed a secret into it."""
     if value is None or isinstance(value, bool | int | float):
         return True

@@ -15,9 +15,7 @@ from reconciler.render.view import visible
 __all__ = ["past_run_lines", "past_run_view"]
 
 
-def past_run_view(
-    run: PastRun, *, shown: Callable[[Path, Any], bool] = lambda path, value: True
-) -> dict[str, Any]:
+def past_run_view(run: PastRun, *, shown: Callable[[Path, Any], bool]) -> dict[str, Any]:
     """A past run for people and tools: what each step wrote, over what, and how it ended.
 
     *shown* says whether a value that the platform had may be seen.

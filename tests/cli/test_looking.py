@@ -308,6 +308,22 @@ def test_a_past_run_is_shown_step_by_step(world: Project) -> None:
     )
 
 
+def test_a_past_run_hides_what_looks_like_a_secret(project: Project) -> None:
+    """Also a value that was never ours: typed in by hand, and taken away or deleted by the run."""
+    project.write("lab.toml", LAB + 'environment_variables = { MODE = "a" }\n')
+    project.run("apply", "--auto-approve").succeeded()
+    token, phrase = "hf_" + "x" * 34, "correct-horse-battery"
+    typed = [{"name": "MODE", "value": "a"}, {"name": "DB_PASSWORD", "value": phrase}]
+    project.hand().edit("lab", environmentVariables=typed, args=f"--token {token}")
+    for words in (("apply",), ("destroy",)):
+        run = project.run(*words, "--auto-approve", "--json").succeeded().events[-1]["run"]
+        for form in ((), ("--format", "json"), ("--json",)):
+            out = project.run("show", run, *form).succeeded().out
+            assert "(sensitive)" in out
+            assert token not in out
+            assert phrase not in out
+
+
 # --- drift ---
 
 

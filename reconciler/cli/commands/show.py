@@ -12,7 +12,7 @@ from reconciler.cli.files import read_plan
 from reconciler.cli.inventory import gather
 from reconciler.cli.options import common, locking, option
 from reconciler.cli.planner import show_plan
-from reconciler.cli.session import Session
+from reconciler.cli.session import Session, may_be_shown
 from reconciler.core.model import ResourceAddress
 from reconciler.engine.history import past_run
 from reconciler.engine.inventory import Entry, find_entry
@@ -112,7 +112,7 @@ def _show_run(context: Context, session: Session, run: str, form: str) -> int:
                 f"{run!r} is no plan file, no address and no run",
                 hint="An address is PLATFORM.KIND.NAME; `reconciler history` shows the runs.",
             ) from error
-    view = past_run_view(past_run(records))
+    view = past_run_view(past_run(records), shown=may_be_shown)
     if form == "json" or context.output.as_json:
         _print_json(context, "run", view)
     else:
