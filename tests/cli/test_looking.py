@@ -324,6 +324,20 @@ def test_a_past_run_hides_what_looks_like_a_secret(project: Project) -> None:
             assert phrase not in out
 
 
+def test_a_damaged_run_is_not_said_to_be_missing(project: Project) -> None:
+    """It is there, and somebody has to know that it cannot be read."""
+    project.write("lab.toml", LAB)
+    run = project.run("apply", "--auto-approve", "--json").succeeded().events[-1]["run"]
+    journal = project.path / ".reconciler" / "runs" / f"{run}.journal"
+    data = bytearray(journal.read_bytes())
+    data[len(data) // 2] ^= 1
+    journal.write_bytes(data)
+    result = project.run("show", run)
+    assert (result.code, result.out) == (1, "")
+    assert "no run" not in result.err
+    assert f"{run}.journal" in result.err
+
+
 # --- drift ---
 
 

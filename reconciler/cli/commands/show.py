@@ -16,7 +16,7 @@ from reconciler.cli.session import Session, may_be_shown
 from reconciler.core.model import ResourceAddress
 from reconciler.engine.history import past_run
 from reconciler.engine.inventory import Entry, find_entry
-from reconciler.errors import StateError, UsageError
+from reconciler.errors import JournalUnreadable, StateError, StateUnreadable, UsageError
 from reconciler.render.resource import resource_lines, resource_view
 from reconciler.render.run import past_run_lines, past_run_view
 from reconciler.render.view import plan_view
@@ -107,6 +107,8 @@ def _show_run(context: Context, session: Session, run: str, form: str) -> int:
     with session.reading():
         try:
             records = tuple(session.backend.records(run))
+        except (JournalUnreadable, StateUnreadable):
+            raise
         except StateError as error:
             raise UsageError(
                 f"{run!r} is no plan file, no address and no run",
