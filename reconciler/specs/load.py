@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import dropwhile, takewhile
 from pathlib import Path as FilePath
@@ -41,6 +41,8 @@ _LIFECYCLE: Final[Mapping[str, type]] = {
     "adopt": bool,
     "ignore_changes": list,
 }
+_MOST_COMPARED: Final = 100_000
+"""How many known words are compared with missing ones in all: about a second's worth."""
 _REFERENCE: Final = frozenset({"env", "file", "command"})
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -180,6 +182,7 @@ class _Loader:
     _unread: set[str] = field(default_factory=set)
     _failed: set[str] = field(default_factory=set)
     _meant: dict[str, str] = field(default_factory=dict)
+    _compared: int = 0
     _specs: dict[str, CachedSpec] = field(default_factory=dict)
 
     def load(self) -> None:
@@ -358,17 +361,27 @@ class _Loader:
         return next((name for name in _candidates(wanted, asking) if name in self._digests), None)
 
     def _complain_of_extends(self, file: TomlFile, wanted: str) -> None:
-        from reconciler.core.reading import nearest
-
         if any(name in self._unread for name in _candidates(wanted, file.name)):
             return  # it is there and cannot be read, which is said already
-        if wanted not in self._meant:  # many may extend what somebody took away
-            self._meant[wanted] = nearest(wanted, (name.removesuffix(".toml") for name in self._digests))
-        meant = self._meant[wanted]
+        meant = self._nearest(wanted, wanted, lambda: [name.removesuffix(".toml") for name in self._digests])
         hint = (
             f"Did you mean {meant!r}?" if meant else "Name a spec of this stack by its file, without .toml."
         )
         self.complaints.append(file.complaint(("extends",), f"there is no spec {wanted!r}", hint))
+
+    def _nearest(self, missing: str, word: str, known: Callable[[], list[str]]) -> str:
+        """Which of the *known* words was meant by *word*, in the name of something *missing*.
+
+        Thousands may name what somebody took away, and each is compared with all that is there: after a
+        while, no more suggestions are looked for.
+        """
+        from reconciler.core.reading import nearest
+
+        if missing not in self._meant:
+            words = known() if self._compared < _MOST_COMPARED else []
+            self._compared += len(words)
+            self._meant[missing] = nearest(word, words)
+        return self._meant[missing]
 
     # --- all specs ---
 
@@ -436,6 +449,7 @@ class _Loader:
     def _check_references(self) -> None:
         known = {resource.address: resource for resource in self.resources}
         edges: dict[ResourceAddress, tuple[ResourceAddress, ...]] = {}
+        named: dict[str, list[str]] = {}
         for address, resource in known.items():
             if not resource.depends_on:
                 continue
@@ -443,7 +457,11 @@ class _Loader:
             for needed in resource.depends_on:
                 # What a spec with another mistake would have defined is not missing.
                 if needed not in known and needed.name not in self._failed:
-                    self._complain_of_reference(resource, needed, known)
+                    if not named:
+                        named[""] = list(map(str, known))
+                        for one in known:
+                            named.setdefault(f"{one.platform}.{one.kind}.", []).append(one.name)
+                    self._complain_of_reference(resource, needed, named)
         if not edges:
             return
         for needs in list(edges.values()):
@@ -466,13 +484,14 @@ class _Loader:
             )
 
     def _complain_of_reference(
-        self, resource: Resource, needed: ResourceAddress, known: Iterable[ResourceAddress]
+        self, resource: Resource, needed: ResourceAddress, named: Mapping[str, list[str]]
     ) -> None:
-        from reconciler.core.reading import nearest
-
-        if str(needed) not in self._meant:
-            self._meant[str(needed)] = nearest(str(needed), map(str, known))
-        meant = self._meant[str(needed)]
+        # By name alone, where the rest is right: what addresses have in common makes all of them look alike.
+        place = f"{needed.platform}.{needed.kind}."
+        if place not in named:
+            place = ""
+        name = self._nearest(str(needed), str(needed).removeprefix(place), lambda: named[place])
+        meant = place + name if name else ""
         hint = f"Did you mean {meant}? " if meant else ""
         if needed.kind == "credential":
             hint += (
@@ -480,7 +499,7 @@ class _Loader:
                 'by its id: { credential_id = "…", key = "…" }.'
             )
         elif not hint:
-            hint = "`reconciler graph` shows the addresses that there are."
+            hint = "Write the address of a spec of this stack: PLATFORM.KIND.NAME."
         self.complaints.append(
             self._complaint(
                 resource, self._path_of(resource, needed), f"there is no {needed} in the specs", hint.rstrip()

@@ -744,3 +744,21 @@ def test_the_order_of_variables_and_tools_is_that_of_the_file(stack) -> None:
         attributes = only(stack.load()).attributes
         assert list(attributes["environment_variables"]) == ["B", "A"]
         assert list(attributes["tools"]) == ["VS Code", "Jupyter"]
+
+
+def test_the_nearest_is_looked_for_a_limited_number_of_times(stack, monkeypatch) -> None:
+    """Thousands may name what somebody took away, each to be compared with thousands that are there."""
+    monkeypatch.setattr("reconciler.specs.load._MOST_COMPARED", 2)
+    for number in range(3):
+        stack.write(
+            f"lab{number}.toml",
+            f'{LAB}environment_variables.A = {{ credential = "hab{number}", key = "k" }}\n',
+        )
+        stack.write(f"copy{number}.toml", f'extends = "lob{number}"\n')
+    stack.write(
+        "hub.toml",
+        'kind = "credential"\ntype = "generic-secret"\ndata.k = { env = "K" }\non.runai.scope = "tenant"\n',
+    )
+    hints = {one.summary: one.hint for one in stack.failure().complaints}
+    assert sum("Did you mean" in hint for hint in hints.values()) == 1
+    assert len(hints) == 6
