@@ -25,8 +25,8 @@ class Terminal:
         self, *arguments: str, cwd: Path, environment: Mapping[str, str] | None = None, columns: int = 80
     ) -> None:
         self._ours, theirs = pty.openpty()
-        env = {**os.environ, "TERM": "xterm", **(environment or {})}
-        env.pop("COLUMNS", None)
+        outside = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "CI")}
+        env = {**outside, "TERM": "xterm", **(environment or {})}
         termios.tcsetwinsize(theirs, (24, columns))
         self._process = subprocess.Popen(
             [sys.executable, "-m", "reconciler", *arguments],

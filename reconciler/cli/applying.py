@@ -75,7 +75,8 @@ def approve(output: Output, options: Mapping[str, Any], *, question: str, answer
     """Whether the user says yes. Raises `ReconcilerError`, with *hint*, where nobody can be asked."""
     if options["auto_approve"]:
         return True
-    if not options["asking"] or output.as_json or sys.stdin is None or not sys.stdin.isatty():
+    can_be_asked = options["asking"] and output.attended and not output.as_json
+    if not can_be_asked or sys.stdin is None or not sys.stdin.isatty():
         raise ReconcilerError("this needs your approval, and nobody can be asked here", hint=hint)
     output.ask(f"\n{question}\n  Only '{answer}' will be accepted.\n\n  Enter a value: ")
     # asyncio turns the first Ctrl-C into a cancellation, which nobody would see while we wait here.

@@ -50,6 +50,8 @@ class Output:
     last one a summary, whatever happens. ``mask`` takes known secrets out of
     every text. ``width`` is where text is broken, ``table_width`` where
     tables are cut: in a pipe never, since what is cut there is lost.
+    ``attended`` is false where a terminal, if there is one, has nobody at it;
+    ``dumb`` says that it cannot take back what was written.
     """
 
     out: TextIO
@@ -61,6 +63,8 @@ class Output:
     as_json: bool = False
     quiet: bool = False
     verbose: bool = False
+    attended: bool = True
+    dumb: bool = False
     mask: Callable[[str], str] = field(default=_unmasked)
     is_summed_up: bool = False
 
@@ -86,6 +90,8 @@ class Output:
             width=known if known is not None else 80,
             table_width=known if known is not None else sys.maxsize,
             as_json="--json" in words or _is_true(environment.get("RECONCILER_JSON")),
+            attended=environment.get("CI", "").strip().lower() in ("", "0", "false"),
+            dumb=environment.get("TERM") == "dumb",
         )
 
     # --- results ---

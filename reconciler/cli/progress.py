@@ -123,6 +123,8 @@ class Progress:
         output = self._output
         if output.quiet or output.as_json or not self._total or not output.err.isatty():
             return
+        if output.dumb or not output.attended:
+            return  # heartbeats instead
         # rich takes 50 ms to import: only where a bar is drawn.
         from rich.console import Console
         from rich.progress import (

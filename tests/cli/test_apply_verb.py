@@ -99,6 +99,16 @@ def test_no_input_means_no_question_on_a_terminal_either(lab: Project) -> None:
     assert "Enter a value" not in terminal.text
 
 
+@pytest.mark.parametrize(("value", "is_asked"), [("true", False), ("1", False), ("false", True), ("", True)])
+def test_nobody_is_asked_in_a_pipeline(lab: Project, value: str, is_asked: bool) -> None:
+    """Also where its jobs have a terminal: nobody would ever answer."""
+    with Terminal("apply", cwd=lab.path, environment={"CI": value, "NO_COLOR": "1"}) as terminal:
+        if is_asked:
+            terminal.until(QUESTION).type("no\n")
+        assert terminal.ended() == 1
+    assert ("nobody can be asked here" in terminal.text) is not is_asked
+
+
 def test_nothing_to_do_needs_no_approval(lab: Project) -> None:
     """A second apply says so in the words that tools parse."""
     lab.run("apply", "--auto-approve").succeeded()

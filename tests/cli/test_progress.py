@@ -55,6 +55,7 @@ class Watched:
     quiet: bool = False
     verbose: bool = False
     coloured: bool = False
+    settings: dict[str, bool] = field(default_factory=dict)
     now: float = 0.0
 
     def __post_init__(self) -> None:
@@ -68,6 +69,7 @@ class Watched:
             as_json=self.as_json,
             quiet=self.quiet,
             verbose=self.verbose,
+            **self.settings,
         )
         self.progress = Progress(output, clock=lambda: self.now)
 
@@ -208,6 +210,15 @@ def test_no_bar_where_none_is_wanted(as_json: bool, quiet: bool) -> None:
     with watched.progress:
         watched.after(0, RunStarted("r", 2), StepStarted(0, A, Verb.CREATE), RunEnded("r", "applied"))
     assert watched.said == ""
+
+
+@pytest.mark.parametrize("settings", [{"dumb": True}, {"attended": False}])
+def test_a_terminal_without_a_bar_gets_heartbeats(settings: dict[str, bool]) -> None:
+    """One that cannot take back what it shows, or that nobody looks at: it is not left in silence."""
+    watched = Watched(err=_Screen(), settings=settings)
+    watched.after(0, RunStarted("r", 2), StepStarted(0, A, Verb.CREATE)).after(11)
+    watched.after(0, StepDone(0, A, Verb.CREATE, "id", 11.0))
+    assert watched.err.getvalue() == "Applying: 1 of 2 steps done\n"
 
 
 def test_a_reporter_never_raises() -> None:
