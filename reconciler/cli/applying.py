@@ -78,15 +78,19 @@ def approve(output: Output, options: Mapping[str, Any], *, question: str, answer
     can_be_asked = options["asking"] and output.attended and not output.as_json
     if not can_be_asked or sys.stdin is None or not sys.stdin.isatty():
         raise ReconcilerError("this needs your approval, and nobody can be asked here", hint=hint)
+    # However the answer ends, what comes next begins a line.
     output.ask(f"\n{question}\n  Only '{answer}' will be accepted.\n\n  Enter a value: ")
     # asyncio turns the first Ctrl-C into a cancellation, which nobody would see while we wait here.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         given = sys.stdin.readline()
+    except KeyboardInterrupt:
+        output.ask("\n")
+        raise
     finally:
         signal.signal(signal.SIGINT, before)
     if not given.endswith("\n"):
-        output.ask("\n")  # Ctrl-D: what comes next begins a line
+        output.ask("\n")  # Ctrl-D
     if given.rstrip("\n") == answer:
         return True
     output.error("not approved", "Nothing was done.")

@@ -74,7 +74,7 @@ def test_ctrl_c_at_the_question_ends_at_once(lab: Project) -> None:
     """Exit code 130 after the first one, without an answer, and nothing was done."""
     with Terminal("apply", "--no-color", cwd=lab.path) as terminal:
         code = terminal.until(QUESTION).type("\x03").ended()
-    assert (code, terminal.text.endswith("Error: interrupted\n  Nothing more was done.\n")) == (130, True)
+    assert (code, terminal.text.endswith("\nError: interrupted\n  Nothing more was done.\n")) == (130, True)
     assert lab.hand().names() == []
     assert lab.run("apply", "--auto-approve", "--lock-timeout=0s").code == 0
 
