@@ -194,7 +194,9 @@ class Output:
                     limit=one.limit,
                 )
             return
-        blocks = ["\n".join(complaint_lines(one, self.error_palette)) for one in error.complaints]
+        blocks = [
+            "\n".join(complaint_lines(one, self.error_palette, width=self.width)) for one in error.complaints
+        ]
         if len(blocks) > 1:
             blocks.append(f"{error}.")
         self._say("\n\n".join(blocks) + "\n")

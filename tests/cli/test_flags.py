@@ -372,6 +372,15 @@ def test_a_table_fills_the_columns_that_there_are(applied: Project) -> None:
     assert max(map(len, whole.splitlines())) > 80
 
 
+def test_a_line_that_is_complained_of_fills_the_columns_that_there_are(project: Project) -> None:
+    """As much of it around the caret as fits, no more and no less."""
+    project.write("lab.toml", LAB + f'description = "{"x" * 300}"\n')
+    for columns in ("40", "100"):
+        project.environment["COLUMNS"] = columns
+        lines = project.run("validate", "--color=never").err.splitlines()
+        assert max(len(line) for line in lines if "xxx" in line) == int(columns)
+
+
 def test_ids_are_whole_in_a_pipe(applied: Project) -> None:
     """`state list | awk '{print $2}'` gives ids."""
     del os.environ["COLUMNS"]
