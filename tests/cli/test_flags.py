@@ -56,6 +56,7 @@ def commands() -> Iterator[tuple[str, click.Command]]:
         command = cli.get_command(context, name)
         assert command is not None
         if isinstance(command, click.Group):
+            yield name, command
             for inner, one in command.commands.items():
                 yield f"{name} {inner}", one
         else:

@@ -23,6 +23,7 @@ from reconciler.render.view import shown
 
 
 @click.group("state")
+@common
 def command() -> None:
     """Look at and repair the state. Every edit takes the lock and is journalled."""
 
