@@ -160,6 +160,21 @@ def test_the_table_has_the_columns_asked_for(world: Project) -> None:
     assert world.run("list", *words).succeeded().out == "STATUS  ENVIRONMENT\nnew     new\n"
 
 
+def test_json_has_the_columns_asked_for(world: Project) -> None:
+    """As the table and CSV do; all of them when none are named."""
+    words = ("list", "--filter", "address=runai.environment.lab", "--columns", "status,environment")
+    wanted = {"status": "in sync", "environment": "lab"}
+    assert json.loads(world.run(*words, "--format", "json").succeeded().out) == [wanted]
+    assert world.run(*words, "--json").succeeded().events[0] == {"type": "environment", **wanted}
+
+
+def test_no_column_is_wrong_usage(world: Project) -> None:
+    """Rows of nothing would say nothing."""
+    result = world.run("list", "--columns", " ,")
+    assert (result.code, result.out) == (64, "")
+    assert result.err.startswith("Error: --columns names no column\n  Known: environment, status")
+
+
 def test_an_empty_table_says_so(world: Project) -> None:
     """Not a heading over nothing."""
     assert world.run("list", "--search", "no such text").succeeded().out == "No environments.\n"

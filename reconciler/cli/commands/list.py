@@ -54,7 +54,7 @@ Row = Mapping[str, Any]
 )
 @option("--search", metavar="TEXT", help="Only rows that have this text in any column.")
 @option("--sort", metavar="[-]COLUMN", default="environment", help="Sort by a column; - from the end.")
-@option("--columns", metavar="A,B,C", help=f"Columns to show. Known: {', '.join(COLUMNS)}.")
+@option("--columns", metavar="A,B,C", help=f"Columns to show, in any format. Known: {', '.join(COLUMNS)}.")
 @option(
     "--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", help="How to print."
 )
@@ -69,11 +69,13 @@ def command(context: Context, /, **options: Any) -> int:
     rows = [one for entry in entries if keep(one := row(entry, shown))]
     rows.sort(key=lambda one: _text(one[by]).lower(), reverse=options["sort"].startswith("-"))
     output = context.output
+    # For tools, all columns, unless some are asked for.
+    told = rows if options["columns"] is None else [{name: one[name] for name in columns} for one in rows]
     if output.as_json:
-        for one in rows:
+        for one in told:
             output.record("environment", **one)
     elif options["form"] == "json":
-        output.json_document(rows)
+        output.json_document(told)
     elif options["form"] == "csv":
         if len(rows) > MOST_CSV_ROWS:
             output.warning(f"cut after {MOST_CSV_ROWS} of {len(rows)} rows; --filter narrows them down.")
@@ -90,6 +92,8 @@ def _columns(options: Mapping[str, Any]) -> Sequence[str]:
     if options["columns"] is None:
         return COLUMNS if options["form"] == "csv" else SHOWN
     columns = [name.strip() for name in options["columns"].split(",") if name.strip()]
+    if not columns:
+        raise UsageError("--columns names no column", hint=f"Known: {', '.join(COLUMNS)}.")
     for name in columns:
         _known(name)
     return columns
