@@ -221,7 +221,8 @@ class _Loader:
     def _read_files(self) -> None:
         whole = hashlib.sha256()
         for path, name in sorted(
-            _spec_files(self.config.directory, self._complain_of_folder), key=lambda found: found[1]
+            _spec_files(self.config.directory, self.config.state_directory, self._complain_of_folder),
+            key=lambda found: found[1],
         ):
             if not name.isprintable() and (shown := _printable(name)) != name:
                 self._miss(shown)
@@ -251,15 +252,10 @@ class _Loader:
         self._unread.add(name)
         self._failed.add(FilePath(name).stem)
 
-    def _complain_of_folder(self, name: str, error: OSError) -> None:
+    def _complain_of_folder(self, name: str, summary: str, hint: str) -> None:
         self._miss(name)
-        self.complaints.append(
-            Complaint(
-                f"this folder cannot be read: {error.strerror}",
-                _printable(name),
-                hint="Specs that cannot be seen are not taken for gone. Check its permissions.",
-            )
-        )
+        hint = f"Specs that cannot be seen are not taken for gone. {hint}"
+        self.complaints.append(Complaint(summary, _printable(name), hint=hint))
 
     def _file(self, name: str) -> TomlFile | None:
         if name not in self._parsed:
@@ -829,10 +825,12 @@ def _overlaid(under: Any, over: Any, depth: int) -> Any:
     return {**under, **{key: _overlaid(under.get(key), value, depth - 1) for key, value in over.items()}}
 
 
-def _spec_files(directory: FilePath, failed: Callable[[str, OSError], None]) -> Iterator[tuple[str, str]]:
+def _spec_files(
+    directory: FilePath, state_directory: FilePath, failed: Callable[[str, str, str], None]
+) -> Iterator[tuple[str, str]]:
     """Every TOML file of the stack, with its name in it, but hidden folders and stacks below this one.
 
-    *failed* is told of folders that cannot be read.
+    *failed* is told of folders that are not looked into: which, why, and what to do.
     """
     waiting = [(str(directory), "")]
     while waiting:
@@ -840,7 +838,8 @@ def _spec_files(directory: FilePath, failed: Callable[[str, OSError], None]) -> 
         try:
             entries = list(os.scandir(folder))
         except OSError as error:
-            failed(prefix.rstrip("/") or ".", error)
+            why = f"this folder cannot be read: {error.strerror}"
+            failed(prefix.rstrip("/") or ".", why, "Check its permissions.")
             continue
         if prefix and any(entry.name == CONFIG_NAME for entry in entries):
             continue
@@ -853,6 +852,19 @@ def _spec_files(directory: FilePath, failed: Callable[[str, OSError], None]) -> 
                     yield entry.path, prefix + name
             elif entry.is_dir(follow_symlinks=False):
                 waiting.append((entry.path, f"{prefix}{name}/"))
+            elif entry.is_symlink() and _may_hold_specs(FilePath(entry.path), state_directory):
+                failed(
+                    f"{prefix}{name}",
+                    "this folder is a link, which is not followed",
+                    "Put the folder itself here, or begin the name of the link with a dot.",
+                )
+
+
+def _may_hold_specs(link: FilePath, state_directory: FilePath) -> bool:
+    """Whether *link* leads to a folder, neither of another stack nor of our own state."""
+    if not link.is_dir() or (link / CONFIG_NAME).exists():
+        return False
+    return not state_directory.resolve().is_relative_to(link.resolve())
 
 
 def _printable(name: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness import CONFIG
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -112,6 +113,23 @@ def test_a_folder_that_cannot_be_read_is_an_error(stack) -> None:
     (complaint,) = stack.failure().complaints
     assert complaint.summary == "this folder cannot be read: File name too long"
     assert complaint.hint == "Specs that cannot be seen are not taken for gone. Check its permissions."
+
+
+def test_a_folder_that_is_a_link_is_an_error(stack) -> None:
+    """Its specs are not taken for gone. One to the state, to another stack, or hidden, has none of ours."""
+    elsewhere = stack.path.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "lab.toml").write_text(LAB)
+    stack.write("hub.toml", LAB)
+    (stack.path / "team").symlink_to(elsewhere)
+    (stack.path / ".venv").symlink_to(elsewhere)
+    stack.write("reconciler.toml", CONFIG + '[state]\ndirectory = "data/state"\n')
+    (stack.path.parent / "disk").mkdir()
+    (stack.path / "data").symlink_to(stack.path.parent / "disk")
+    (stack.path / "nowhere").symlink_to(stack.path / "nowhere")
+    assert places(stack.failure()) == [("team", 0, 0, "this folder is a link, which is not followed")]
+    (elsewhere / "reconciler.toml").write_text("")
+    assert only(stack.load()).address.name == "hub"
 
 
 def test_a_byte_that_is_not_utf_8_is_shown_where_it_stands(stack) -> None:
