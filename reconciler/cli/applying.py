@@ -164,6 +164,14 @@ def _failed(output: Output, report: RunReport, received: signal.Signals | None) 
             "Everything is as it was. The reasons stand above.",
         )
         return Exit.ROLLED_BACK
+    steps = report.steps
+    if steps.rolled_back or steps.not_rolled_back:
+        output.error(
+            "the apply failed and could not be rolled back whole",
+            "What is left, and how to take it back by hand, stands above. The state is true: `reconciler "
+            "plan` shows what is to do.",
+        )
+        return Exit.BROKEN
     output.error(
         "the apply failed, and what was done stays done",
         "The state is true. Look at the errors above, then run `reconciler plan`.",

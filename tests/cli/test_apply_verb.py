@@ -406,6 +406,7 @@ def test_what_cannot_be_rolled_back_says_how_to_do_it_by_hand(project: Project) 
     assert result.code == 7
     assert "  could not be rolled back      1\n    create runai.environment.a\n" in result.out
     assert f"      To do it by hand: DELETE /api/v1/asset/environment/{left}\n" in result.out
+    assert "Error: the apply failed and could not be rolled back whole\n" in result.err
     assert project.remembered() == {"runai.environment.a": left}
     project.config()
     project.run("apply", "--auto-approve").succeeded()
