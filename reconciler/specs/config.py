@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -73,7 +74,10 @@ class StackConfig:
 
 
 def load_config(directory: Path, plugins: Mapping[str, ProviderPlugin], *, version: str) -> StackConfig:
-    """Read ``reconciler.toml`` in *directory*. Raises `SpecErrors` with everything that is wrong.
+    """Read ``reconciler.toml`` in *directory*.
+
+    Raises `SpecErrors` with everything that is wrong, in the specs too where
+    the platforms are known in spite of it.
 
     *version* is this program's: what another version made of a file is not used.
     """
@@ -96,7 +100,16 @@ def load_config(directory: Path, plugins: Mapping[str, ProviderPlugin], *, versi
     file = parse(path, CONFIG_NAME, data)
     if isinstance(file, Complaint):
         raise SpecErrors([file])
-    settings = _read(file, plugins)
+    settings, complaints = _read(file, plugins)
+    if complaints:
+        if settings is not None:
+            from reconciler.specs.load import complaints_about_specs
+
+            # What the cache has was made by other settings.
+            nothing = Cache(Path(os.devnull), version)
+            complaints += complaints_about_specs(StackConfig(settings, directory, digest, plugins, nothing))
+        raise SpecErrors(complaints)
+    assert settings is not None
     cache.keep_config(digest, msgspec.json.encode(settings))
     return StackConfig(settings, directory, digest, plugins, cache)
 
@@ -113,7 +126,12 @@ def _known(cache: Cache, digest: str, plugins: Mapping[str, ProviderPlugin]) -> 
     return settings if all(one.provider in plugins for one in settings.platforms.values()) else None
 
 
-def _read(file: TomlFile, plugins: Mapping[str, ProviderPlugin]) -> Settings:
+def _read(file: TomlFile, plugins: Mapping[str, ProviderPlugin]) -> tuple[Settings | None, list[Complaint]]:
+    """The settings in *file*, and what is wrong with them.
+
+    If anything is, they are good for finding mistakes in specs and for nothing else; or None, where that
+    would find mistakes that are none, because not every platform is known.
+    """
     # Only here, not at the top: pydantic takes longer to import than the rest of a small plan.
     from reconciler.core.reading import nearest, read
     from reconciler.specs.config_model import ConfigModel
@@ -147,9 +165,15 @@ def _read(file: TomlFile, plugins: Mapping[str, ProviderPlugin]) -> Settings:
         for one in found
     ]
     complaints += plain_secrets(file, () if model is None else model.policy.not_secret, complaints)
-    if complaints or model is None:
-        raise SpecErrors(complaints)
-    return Settings(
+    if not platforms or platforms.keys() != tables.keys():
+        return None, complaints
+    if model is None:
+        policy = file.table.get("policy")
+        said = policy.get("not_secret") if isinstance(policy, dict) else None
+        not_secret = [glob for glob in said if isinstance(glob, str)] if isinstance(said, list) else []
+        settings = Settings("", ".reconciler", platforms, Policy(), 1, "stop", (), tuple(not_secret))
+        return settings, complaints
+    settings = Settings(
         name=model.stack.name,
         state_directory=model.state.directory,
         platforms=platforms,
@@ -161,6 +185,7 @@ def _read(file: TomlFile, plugins: Mapping[str, ProviderPlugin]) -> Settings:
         ),
         not_secret=tuple(model.policy.not_secret),
     )
+    return settings, complaints
 
 
 def _is_about_key(problem: Problem) -> bool:

@@ -32,7 +32,7 @@ from reconciler.specs.cache import CachedResource, CachedSpec
 from reconciler.specs.config import CONFIG_NAME, StackConfig
 from reconciler.specs.text import TomlFile, parse, plain_secrets, unreadable
 
-__all__ = ["complaint_for", "load_specs"]
+__all__ = ["complaint_for", "complaints_about_specs", "load_specs"]
 
 _STRUCTURE: Final = frozenset({"kind", "name", "extends", "depends_on", "lifecycle", "on"})
 _LIFECYCLE: Final[Mapping[str, type]] = {
@@ -67,6 +67,13 @@ def load_specs(config: StackConfig, *, revision: str = "") -> SpecSet:
         moves=config.settings.moves,
         warnings=tuple(dict.fromkeys(loader.warnings)),
     )
+
+
+def complaints_about_specs(config: StackConfig) -> list[Complaint]:
+    """What is wrong with the specs of a stack that is not read for anything else."""
+    loader = _Loader(config)
+    loader.load()
+    return [one for one in loader.complaints if one.file]
 
 
 def complaint_for(config: StackConfig, resource: Resource, problem: Problem) -> Complaint:
