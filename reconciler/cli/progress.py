@@ -21,6 +21,7 @@ from reconciler.core.events import (
     StepSkipped,
     StepStarted,
 )
+from reconciler.render.characters import printable
 
 __all__ = ["Progress"]
 
@@ -73,21 +74,22 @@ class Progress:
                 self._text(f"Rolling back {event.steps} step{'' if event.steps == 1 else 's'} …")
                 self._begin("Rolling back", event.steps)
             case StepStarted():
-                self._running[event.step, event.reverse] = f"{event.verb} {event.address}"
+                self._running[event.step, event.reverse] = _named(event)
                 if self._output.verbose:
-                    self._text(f"{'undo ' if event.reverse else ''}{event.verb} {event.address} …")
+                    self._text(f"{'undo ' if event.reverse else ''}{_named(event)} …")
                 self._beat()
             case StepDone():
                 self._end(event)
                 if self._output.verbose:
                     undone = "undone: " if event.reverse else ""
-                    self._text(f"{undone}{event.verb} {event.address} ({event.seconds:.2f} s)")
+                    self._text(f"{undone}{_named(event)} ({event.seconds:.2f} s)")
             case StepFailed():
                 self._failed += 1
                 self._end(event)
                 red, end = self._output.error_palette.remove, self._output.error_palette.end
                 what = "could not undo" if event.reverse else "failed"
-                self._text(f"{red}{what}{end} {event.verb} {event.address}: {event.error}")
+                error = "\n".join(map(printable, event.error.split("\n")))
+                self._text(f"{red}{what}{end} {_named(event)}: {error}")
             case StepSkipped():
                 pass  # the ledger at the end names it
             case Note():
@@ -191,6 +193,10 @@ class Progress:
             self._bar.console.print(self._output.mask(text), markup=False, highlight=False)
         else:
             self._output.note(text, urgent=urgent)
+
+
+def _named(event: StepStarted | StepDone | StepFailed) -> str:
+    return f"{event.verb} {printable(str(event.address))}"
 
 
 def _snake(name: str) -> str:

@@ -166,6 +166,17 @@ def test_verbose_names_each_step_and_its_undoing() -> None:
     )
 
 
+def test_what_is_said_on_the_way_cannot_turn_the_text_around() -> None:
+    """Names and messages are other people's: what cannot be seen in them is spelled out."""
+    turned = ResourceAddress("runai", "environment", "a\u202eb")
+    watched = Watched(verbose=True).after(0, RunStarted("r", 1), StepStarted(0, turned, Verb.CREATE))
+    watched.after(0, StepFailed(0, turned, Verb.CREATE, "no\x1b[2J\nnever"))
+    assert watched.err.getvalue() == (
+        "create runai.environment.a\\u202eb …\n"
+        "failed create runai.environment.a\\u202eb: no\\u001b[2J\nnever\n"
+    )
+
+
 def test_json_has_a_record_for_each_event_and_heartbeat() -> None:
     """Nothing twice, nothing on standard error."""
     watched = Watched(as_json=True).after(

@@ -17,6 +17,7 @@ from reconciler.cli.session import Session, run_async
 from reconciler.core.model import ResourceAddress, ResourceState, State
 from reconciler.core.ports import Lock
 from reconciler.errors import ReconcilerError, UsageError
+from reconciler.render.characters import printable
 from reconciler.render.table import table_lines
 from reconciler.render.text import quoted
 from reconciler.render.view import shown
@@ -73,10 +74,10 @@ def show(context: Context, /, address: str, **options: Any) -> int:
     values = shown(record.attributes.values_)
     context.output.lines(
         [
-            f"{record.address}",
+            printable(str(record.address)),
             f"  id = {quoted(record.remote_id)}",
             *(f"  {name} = {quoted(value)}" for name, value in values.items()),
-            *(f"  depends on {needed}" for needed in record.depends_on),
+            *(f"  depends on {printable(str(needed))}" for needed in record.depends_on),
             *(["  prevent_destroy"] if record.protected else []),
             *(f"  older object to be removed: {old}" for old in record.deposed),
         ]
@@ -121,7 +122,7 @@ def _edit(
 
     with session.lock(what) as lock:
         lines = run_async(work(lock))
-    context.output.lines(lines)
+    context.output.lines(map(printable, lines))
     context.output.summary(Exit.DONE, edited=lines)
     return Exit.DONE
 
