@@ -25,10 +25,10 @@ def report(tally: Tally, seed: str, seconds: float) -> str:
     lines = [
         f"## {sum(tally.trials.values()):,} crashes",
         "",
-        f"{datetime.now(UTC):%Y-%m-%d}, seed {seed}, {seconds / 60:.0f} minutes. Each is an apply of about 20 "
-        "changes (one in ten a destroy) against the embedded Run:ai in a process of its own, which misbehaves "
-        "in five of six worlds. After each: `plan`, and platform, state and journals are compared; `apply` "
-        "and `plan`, and the specs are compared too; every file is searched for secrets.",
+        f"{datetime.now(UTC):%Y-%m-%d}, seed {seed}, {seconds / 60:.0f} minutes. Each is an apply of about "
+        "20 changes (one in ten a destroy) against the embedded Run:ai in a process of its own, which in "
+        "five of six worlds misbehaves. After each: `plan`, and platform, state and journals are compared; "
+        "`apply` and `plan`, and the specs are compared too; every file is searched for secrets.",
         "",
         "| what | commands | hit by it | wrong after it |",
         "|---|--:|--:|--:|",
