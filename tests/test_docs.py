@@ -12,13 +12,10 @@ from pydantic import BaseModel
 
 from reconciler.cli.app import cli
 from reconciler.providers.runai.settings_model import SettingsModel
-from reconciler.providers.runai.spec import (
-    MODELS,
-    ComputeFields,
-    EnvironmentVariable,
-    ReadinessProbe,
-    Tool,
-)
+from reconciler.providers.runai.spec import MODELS
+from reconciler.providers.runai.spec.compute import ComputeFields
+from reconciler.providers.runai.spec.tools import ReadinessProbe, Tool
+from reconciler.providers.runai.spec.variables import EnvironmentVariable
 from reconciler.specs.config_model import (
     ApplyTable,
     ConfigModel,

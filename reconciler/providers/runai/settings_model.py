@@ -12,7 +12,8 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from reconciler.core.ports import Problem
 from reconciler.core.reading import Table, read, refuse
 from reconciler.providers.emulator import Fault
-from reconciler.providers.runai.spec import SecretReference, Text
+from reconciler.providers.runai.spec.credential import SecretReference
+from reconciler.providers.runai.spec.words import Text
 
 __all__ = ["SettingsModel", "read_settings"]
 

@@ -1,0 +1,91 @@
+"""GPU, CPU and memory."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Literal
+
+from pydantic import Field
+
+from reconciler.core.ports import Fact
+from reconciler.core.reading import Table
+from reconciler.providers.runai.kinds import COMPUTE_FIELDS
+from reconciler.providers.runai.quantity import quantity_bytes
+from reconciler.providers.runai.spec.scope import Scoped
+from reconciler.providers.runai.spec.words import Amount, Count, Quantity, Share, Text, Values
+
+
+class ExtendedResource(Table):
+    """An amount of a resource that is neither GPU, CPU nor memory."""
+
+    resource: Text
+    quantity: Quantity
+    exclude: bool = False
+
+
+class ComputeFields(Table):
+    """GPU, CPU and memory. A fraction of one GPU is a ``gpu_portion``."""
+
+    gpu: Count | None = Field(None, description="Whole GPU devices.")
+    gpu_request_type: Literal["portion", "memory"] | None = Field(
+        None, description="How a part of a GPU is asked for."
+    )
+    gpu_portion: Share | None = Field(None, description="Share of one GPU.")
+    gpu_portion_limit: Share | None = Field(None, description="Most of one GPU.")
+    gpu_memory: Quantity | None = Field(None, description="GPU memory.")
+    gpu_memory_limit: Quantity | None = Field(None, description="Most GPU memory.")
+    cpu_cores: Amount | None = Field(None, description="CPU cores.")
+    cpu_cores_limit: Amount | None = Field(None, description="Most CPU cores.")
+    memory: Quantity | None = Field(None, description='Memory, such as "64Gi".')
+    memory_limit: Quantity | None = Field(None, description="Most memory.")
+    large_shm: bool | None = Field(None, description="A large /dev/shm.")
+    extended_resources: list[ExtendedResource] | None = Field(None, description="Other resources.")
+
+    def amounts(self) -> Values:
+        """As the attributes hold them."""
+        values: Values = {}
+        for name in COMPUTE_FIELDS:
+            value = getattr(self, name)
+            if isinstance(value, float) and value.is_integer():
+                value = int(value)
+            if value is not None:
+                values[name] = value
+        if self.extended_resources is not None:
+            values["extended_resources"] = sorted(
+                (one.model_dump(exclude_defaults=True) for one in self.extended_resources),
+                key=lambda one: str(one["resource"]),
+            )
+        return values
+
+    def facts(self, at: tuple[str, ...]) -> tuple[Fact, ...]:
+        """What a policy may limit."""
+        found: list[Fact] = [
+            Fact(what, amount, (*at, name))
+            for what, name in (
+                ("gpus", "gpu"),
+                ("gpus", "gpu_portion"),
+                ("gpus", "gpu_portion_limit"),
+                ("cpu_cores", "cpu_cores"),
+                ("cpu_cores", "cpu_cores_limit"),
+            )
+            if (amount := getattr(self, name)) is not None
+        ]
+        found += [
+            Fact("memory_gb", _number(text, 2**30), (*at, name))
+            for name in ("memory", "memory_limit")
+            if (text := getattr(self, name)) is not None
+        ]
+        found += [
+            Fact("gpus", _number(one.quantity), (*at, "extended_resources", number, "quantity"))
+            for number, one in enumerate(self.extended_resources or ())
+            if one.resource.endswith("/gpu")
+        ]
+        return tuple(found)
+
+
+def _number(quantity: str, unit: int = 1) -> float:
+    return float((quantity_bytes(quantity) or Fraction(0)) / unit)
+
+
+class Compute(Scoped, ComputeFields):
+    """A compute asset of its own."""

@@ -1,0 +1,143 @@
+"""Credentials: their kinds, and secrets by reference only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from reconciler.core.attributes import SECRET
+from reconciler.core.ports import Place
+from reconciler.core.reading import Table, refuse
+from reconciler.providers.runai.spec.scope import Scoped
+from reconciler.providers.runai.spec.words import Conflict, Text, Values, marking, translated
+
+_REFERENCES = 'Refer to it: { env = "NAME" }, { file = "PATH" } or { command = ["pass", "show", "NAME"] }.'
+
+
+class SecretReference(Table):
+    """Where a secret comes from: an environment variable, a file, or a command's output."""
+
+    env: Text | None = Field(None, description="Name of an environment variable.")
+    file: Text | None = Field(None, description="Path of a file, from the stack's directory.")
+    command: list[Text] | None = Field(
+        None, min_length=1, description="A program and its arguments; no shell."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reference(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise refuse("a secret must not stand here", _REFERENCES)
+        if isinstance(value.get("command"), str):
+            raise refuse("`command` is a list: no shell reads it", '{ command = ["pass", "show", "NAME"] }')
+        return value
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if sum(getattr(self, name) is not None for name in ("env", "file", "command")) != 1:
+            raise refuse("a secret has one source", "Give one of `env`, `file` and `command`.")
+        return self
+
+    def canonical(self) -> Values:
+        """As the attributes hold it."""
+        return {SECRET: self.model_dump(exclude_none=True)}
+
+
+def _secrets(value: Any) -> Any:
+    if not isinstance(value, dict):
+        raise refuse("`data` is a table of secrets by their keys", f"Each one by reference. {_REFERENCES}")
+    return value
+
+
+_CREDENTIAL_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "generic-secret": ("data",),
+    "docker-registry": ("url", "user", "password"),
+    "access-key": ("access_key_id", "secret_access_key"),
+    "password": ("user", "password"),
+    "ngc-api-key": ("ngc_api_key",),
+}
+
+
+_CREDENTIAL_WORDS = {
+    "generic": "generic-secret",
+    "secret": "generic-secret",
+    "docker": "docker-registry",
+    "registry": "docker-registry",
+    "git": "password",
+    "username-password": "password",
+    "username-&-password": "password",
+    "username-and-password": "password",
+    "ngc": "ngc-api-key",
+}
+
+
+class Credential(Scoped):
+    """A Run:ai credential. Its secret values are references, never values."""
+
+    type: Annotated[str, translated(_CREDENTIAL_WORDS, _CREDENTIAL_FIELDS)] = Field(
+        description="generic-secret, docker-registry, access-key, password or ngc-api-key."
+    )
+    data: Annotated[dict[str, SecretReference], BeforeValidator(_secrets), Field(min_length=1)] | None = (
+        Field(None, description="generic-secret: each key with the reference of its value.")
+    )
+    url: Text | None = Field(None, description="docker-registry: address of the registry.")
+    user: Text | None = Field(None, description="docker-registry, password: user name.")
+    password: SecretReference | None = Field(None, description="docker-registry, password: reference.")
+    access_key_id: Text | None = Field(None, description="access-key: id of the key.")
+    secret_access_key: SecretReference | None = Field(None, description="access-key: reference.")
+    ngc_api_key: SecretReference | None = Field(None, description="ngc-api-key: reference.")
+    existing_secret_name: Text | None = Field(
+        None, description="A labelled Kubernetes secret of the cluster, instead of values."
+    )
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """See `Scoped.conflicts`."""
+        yield from super().conflicts()
+        if "" in (self.data or {}):
+            yield Conflict(("data",), "a key must not be empty", "Name it.", ("data", ""))
+        for key in marking(self.data or ()):
+            yield Conflict(("data",), f"{key!r} cannot be a key", "No `$` in front.", ("data", key))
+        wanted = _CREDENTIAL_FIELDS[self.type]
+        every = dict.fromkeys(name for names in _CREDENTIAL_FIELDS.values() for name in names)
+        given = [name for name in every if getattr(self, name) is not None]
+        if self.existing_secret_name is not None:
+            fields = ("existing_secret_name", "type", *every)
+            if self.type == "ngc-api-key":
+                yield Conflict(
+                    fields, "an NGC key cannot come from an existing secret", "Give `ngc_api_key`."
+                )
+            elif given:
+                names = ", ".join(f"`{name}`" for name in given)
+                yield Conflict(
+                    fields, f"`existing_secret_name` and {names} exclude each other", "Keep one of them."
+                )
+            return
+        for name in given:
+            if name not in wanted:
+                yield Conflict(
+                    (name, "type"),
+                    f"a credential of type {self.type} has no `{name}`",
+                    f"It has: {', '.join(wanted)}.",
+                )
+        for name in wanted:
+            if name not in given:
+                yield Conflict(
+                    ("type", name), f"a credential of type {self.type} needs `{name}`", f"Add `{name} = …`."
+                )
+
+    def canonical(self, place: Place) -> Values:
+        """The attributes of the credential."""
+        values = self.placed(place)
+        values["type"] = self.type
+        for name in ("url", "user", "access_key_id", "existing_secret_name"):
+            if (text := getattr(self, name)) is not None:
+                values[name] = text
+        for name in ("password", "secret_access_key", "ngc_api_key"):
+            if (reference := getattr(self, name)) is not None:
+                values[name] = reference.canonical()
+        if self.data is not None:
+            values["keys"] = sorted(self.data)
+            values["data"] = {key: reference.canonical() for key, reference in self.data.items()}
+        return values
