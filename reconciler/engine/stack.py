@@ -316,8 +316,9 @@ class Stack:
         lineage, unless *force* is given.
         """
         try:
-            stored = self.backend.stored_stamp()
+            # Settled first: what that commits is newer than a state pulled before it.
             await self.settle(lock)
+            stored = self.backend.stored_stamp()
         except StateUnreadable as error:
             self.report(Note(f"The stored state is given up: {error}"))
             stored = NO_STAMP

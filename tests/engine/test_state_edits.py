@@ -171,6 +171,20 @@ def test_a_push_settles_a_dead_run_first() -> None:
     assert (later.backend.open_run(), dict(later.resources)) == (None, {})
 
 
+def test_a_state_pulled_before_a_dead_run_is_settled_is_older_than_what_that_leaves() -> None:
+    """What the dead run made is in the state by then, and is not pushed out of it again unasked."""
+    lab = Laboratory(parallelism=1)
+    lab.apply("box a size=1")
+    pulled = lab.backend.load()
+    lab.watch()
+    lab.apply("box a size=1\nbox b size=1")
+    later = lab.after_power_cut(next(one for one in lab.moments if one.what == "after create box.b"))
+    with pytest.raises(StateMoved) as caught:
+        push(later, pulled)
+    assert str(caught.value) == "the pushed state has serial 1, the stored one 2"
+    assert (sorted(later.resources), later.agreement()) == ([address("box.a"), address("box.b")], [])
+
+
 class Damaged:
     """A state that cannot be read, until another takes its place."""
 
