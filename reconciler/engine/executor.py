@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Set
 from pathlib import PurePath
 from typing import Any, TypeVar
 
-from reconciler.core.attributes import ID, SECRET, Attributes, marked, replace_markers
+from reconciler.core.attributes import SECRET, Attributes, marked, replace_markers
 from reconciler.core.diff import fingerprint
 from reconciler.core.events import (
     RollbackStarted,
@@ -56,7 +56,7 @@ from reconciler.state.records import (
 )
 from reconciler.state.replay import Replay
 
-__all__ = ["Executor", "differing", "look", "remedy"]
+__all__ = ["Executor", "differing", "look", "place", "remedy"]
 
 T = TypeVar("T")
 
@@ -93,6 +93,11 @@ async def look(
             return found
         await asyncio.sleep(min(pause, max(0.0, deadline - time.monotonic())))
         pause = min(pause * 2, 2.0)
+
+
+def place(step: Step, remote_id: str) -> tuple[str, str, str]:
+    """An object of *step* told from all others: two platforms, or two kinds, may use the same ids."""
+    return step.address.platform, step.address.kind, remote_id
 
 
 def remedy(reader: Reader, run: str, step: Step, remote_id: str) -> str:
@@ -152,7 +157,8 @@ class Executor:
         self._parallelism = parallelism
         self._stop = stop
         self._before = dict(replay.resources)
-        self._own: dict[str, str] = {}
+        # Fingerprints of what this run wrote, by platform, kind and id.
+        self._own: dict[tuple[str, str, str], str] = {}
         # Pre-images as the platform showed them, where the journal got them with secrets hidden.
         self._originals: dict[int, Attributes] = {}
         self.outcome = Outcome()
@@ -281,7 +287,7 @@ class Executor:
             live = await self._read_back(provider, kind, step, remote_id, sent)
         except ProviderError as error:
             raise _Halfway(error, done) from error
-        self._own[remote_id] = fingerprint(live)
+        self._own[place(step, remote_id)] = fingerprint(live)
         return Done(step.number, remote_id, live.wire_digest)
 
     async def _made(self, step: Step, sent: Attributes, key: str) -> str:
@@ -334,7 +340,7 @@ class Executor:
             live = await self._read_back(provider, kind, step, current.id, sent)
         except ProviderError as error:
             raise _Halfway(error, done) from error
-        self._own[current.id] = fingerprint(live)
+        self._own[place(step, current.id)] = fingerprint(live)
         return Done(step.number, current.id, self._wire_digest(step, live))
 
     def _wire_digest(self, step: Step, live: Remote) -> str:
@@ -423,7 +429,7 @@ class Executor:
         current = await provider.read(kind.name, step.remote_id)
         if current is None:
             return None
-        planned = self._own.get(step.remote_id) or step.fingerprint
+        planned = self._own.get(place(step, step.remote_id)) or step.fingerprint
         if planned and fingerprint(current) == planned:
             return current
         record = self._before.get(step.moved_from or step.address)
@@ -565,7 +571,9 @@ class Executor:
         """Say that a step is not rolled back, why, and what a person can do."""
         step = self._plan.steps[number]
         left = self._replay.done[number].remote_id or step.remote_id
-        help_ = remedy(self._provider(step), self._run, step, self._replay.new_ids.get(left, left))
+        help_ = remedy(
+            self._provider(step), self._run, step, self._replay.new_id(step.address.platform, left)
+        )
         self.outcome.not_rolled_back.add(number)
         self.outcome.errors[number] = why
         self.outcome.remedies[number] = help_
@@ -591,12 +599,12 @@ class Executor:
             case Verb.UPDATE:
                 assert before is not None
                 assert step.attributes is not None
-                remote_id = self._replay.new_ids.get(before.id, before.id)
+                remote_id = self._replay.new_id(step.address.platform, before.id)
                 was = self._originals.get(step.number, before.attributes)
                 values = {name: was.get(name) for name in step.attributes if name not in kind.write_only}
                 rewritten = (kind.write_only - kind.immutable) & step.attributes.keys()
                 values |= dict.fromkeys(rewritten) | self._unshown(step, rewritten)
-                sent = self._with_values(self._renamed(Attributes(values)))
+                sent = self._with_values(self._replay.renamed(step.address.platform, Attributes(values)))
                 current = await provider.read(kind.name, remote_id)
                 if current is None:
                     raise ObjectMoved(
@@ -611,7 +619,7 @@ class Executor:
                 assert before is not None
                 was = self._originals.get(step.number, before.attributes)
                 wanted = Attributes({**was, **self._unshown(step, kind.write_only)})
-                sent = self._with_values(self._renamed(wanted))
+                sent = self._with_values(self._replay.renamed(step.address.platform, wanted))
                 await self._intend_undo(step, key)
                 new_id = await self._made(step, sent, key)
                 undone = Undone(step.number, new_id)
@@ -626,13 +634,6 @@ class Executor:
         record = Undoing(step.number, key)
         await self._journal.append(record)
         self._replay.add(record)
-
-    def _renamed(self, attributes: Attributes) -> Attributes:
-        """*attributes* with the ids of objects that this rollback made again."""
-        ids = self._replay.new_ids
-        if not ids:
-            return attributes
-        return Attributes(replace_markers(attributes.values_, ID, lambda old: {ID: ids.get(old, old)}))
 
     def _unshown(self, step: Step, names: Set[str]) -> dict[str, Any]:
         """The fields *names*, which the platform never shows, as they were before the run.

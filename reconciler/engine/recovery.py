@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from reconciler.core.attributes import ID, SECRET, Attributes, marked, replace_markers
+from reconciler.core.attributes import SECRET, Attributes, marked
 from reconciler.core.model import State, Step, Verb
 from reconciler.core.ports import Lock, Reader, ResourceKind, StateBackend
 from reconciler.core.report import Settlement
@@ -155,10 +155,12 @@ async def _ask_backward(
         case Verb.UPDATE:
             assert intended.before is not None
             assert step.attributes is not None
-            left = result.new_ids.get(intended.before.id, intended.before.id)
+            left = result.new_id(address.platform, intended.before.id)
             live = await reader.read(kind.name, left)
             values = {key: intended.before.attributes.get(key) for key in step.attributes}
-            if live is not None and not differing(kind, _visible(_renamed(result, Attributes(values))), live):
+            if live is not None and not differing(
+                kind, _visible(result.renamed(address.platform, Attributes(values))), live
+            ):
                 return (
                     Undone(step.number, left, settled="found on the platform"),
                     f"{address}: its update was rolled back",
@@ -166,7 +168,7 @@ async def _ask_backward(
                 )
         case Verb.DELETE:
             assert intended.before is not None
-            wanted = _visible(_renamed(result, intended.before.attributes))
+            wanted = _visible(result.renamed(address.platform, intended.before.attributes))
             found = await look(
                 lambda: reader.find(kind.name, wanted),
                 lambda seen: seen is not None,
@@ -190,11 +192,6 @@ async def _ask_backward(
         f"{address}: {why}; " + ("the next plan shows it" if clear else "it was left alone"),
         clear,
     )
-
-
-def _renamed(result: Replay, attributes: Attributes) -> Attributes:
-    ids = result.new_ids
-    return Attributes(replace_markers(attributes.values_, ID, lambda old: {ID: ids.get(old, old)}))
 
 
 def _visible(attributes: Attributes) -> Attributes:

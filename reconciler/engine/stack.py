@@ -38,7 +38,7 @@ from reconciler.core.policy import Policy
 from reconciler.core.ports import Lock, Problem, Provider, Reader, Reporter, StateBackend
 from reconciler.core.report import Drifted, DriftReport, Outcome, RunReport, Settlement
 from reconciler.engine.commit import close_run
-from reconciler.engine.executor import Executor
+from reconciler.engine.executor import Executor, place
 from reconciler.engine.inventory import Entry, inventory
 from reconciler.engine.planning import Planned, Planner, PlanOptions, make_plan, wished
 from reconciler.engine.recovery import foresee, settle
@@ -141,8 +141,8 @@ class Stack:
         kinds = {(address.platform, address.kind) for address in known_as}
         records = [record for address, record in state.resources.items() if address in known_as]
         live = await refresh(self.providers, kinds, records, parallelism=self.parallelism)
-        leaving = {(s.address.platform, s.remote_id) for s in plan.steps if s.verb is Verb.DELETE}
-        checked = {(s.address.platform, s.remote_id) for s in plan.steps if s.fingerprint}
+        leaving = {place(step, step.remote_id) for step in plan.steps if step.verb is Verb.DELETE}
+        checked = {place(step, step.remote_id) for step in plan.steps if step.fingerprint}
         moved = []
         for step in plan.steps:
             address, kind = step.address, self.providers[step.address.platform].kinds[step.address.kind]
@@ -151,10 +151,10 @@ class Stack:
                 assert step.attributes is not None
                 identity = (address.platform, address.kind, kind.identity_of(step.attributes))
                 seen = live.by_identity.get(identity)
-                if seen is not None and (address.platform, seen.id) not in leaving:
+                if seen is not None and place(step, seen.id) not in leaving:
                     moved.append(f"{address} was to be created, and exists now (id {seen.id})")
                 continue
-            seen = live.by_id.get((address.platform, address.kind, step.remote_id))
+            seen = live.by_id.get(place(step, step.remote_id))
             if step.verb is Verb.FORGET:
                 if seen is not None:
                     moved.append(f"{address} was gone, and is there again (id {step.remote_id})")
@@ -165,7 +165,7 @@ class Stack:
                 if step.fingerprint:
                     stale = fingerprint(seen) != step.fingerprint
                 else:  # planned without asking the platform, or as the second write of one object
-                    stale = bool(changed) and (address.platform, step.remote_id) not in checked
+                    stale = bool(changed) and place(step, step.remote_id) not in checked
                 if stale:
                     names = ", ".join(sorted({str(one.path[0]) for one in changed}))
                     moved.append(f"{address} was changed on the platform" + (f": {names}" if names else ""))

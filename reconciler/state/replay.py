@@ -34,7 +34,9 @@ class Replay:
     """What the records of one run say, folded over the state that it started from.
 
     ``resources`` is the result. ``open_steps`` are intents without an outcome
-    (a forward step, or one that was being taken back).
+    (a forward step, or one that was being taken back). ``new_ids`` are those
+    of objects that were made again, by platform and old id: another platform
+    may use the same ids.
     """
 
     resources: dict[ResourceAddress, ResourceState]
@@ -49,10 +51,10 @@ class Replay:
     undo_failed: dict[int, UndoFailed] = field(default_factory=dict)
     intents: dict[int, Intended] = field(default_factory=dict)
     undoing: dict[int, Undoing] = field(default_factory=dict)
-    new_ids: dict[str, str] = field(default_factory=dict)
+    new_ids: dict[tuple[str, str], str] = field(default_factory=dict)
     _before: dict[ResourceAddress, ResourceState | None] = field(default_factory=dict)
     _written: dict[int, Attributes] = field(default_factory=dict)
-    _shown: dict[str, str] = field(default_factory=dict)
+    _shown: dict[tuple[str, str], str] = field(default_factory=dict)
     _steps_of: dict[ResourceAddress, list[Step]] = field(default_factory=dict)
 
     def step(self, number: int) -> Step:
@@ -108,6 +110,18 @@ class Replay:
         """The id that the platform gave this resource, as far as the run has got."""
         known = self.resources.get(address)
         return known.remote_id if known is not None else None
+
+    def new_id(self, platform: str, remote_id: str) -> str:
+        """The id that an object has now, should the rollback have made it again."""
+        return self.new_ids.get((platform, remote_id), remote_id)
+
+    def renamed(self, platform: str, attributes: Attributes) -> Attributes:
+        """*attributes* of an object of *platform* with the ids of objects that were made again there."""
+        if not self.new_ids or b'"' + ID.encode() + b'"' not in attributes.raw:
+            return attributes
+        return Attributes(
+            replace_markers(attributes.values_, ID, lambda old: {ID: self.new_id(platform, old)})
+        )
 
     def resolved(self, attributes: Attributes) -> Attributes:
         """*attributes* with references to resources of this stack as ids."""
@@ -166,9 +180,9 @@ class Replay:
         what was there before one of them is no answer.
         """
         if step.verb is Verb.DELETE and undone.remote_id:
-            self.new_ids[step.remote_id] = undone.remote_id
+            self.new_ids[step.address.platform, step.remote_id] = undone.remote_id
         if undone.wire_digest:
-            self._shown[undone.remote_id] = undone.wire_digest
+            self._shown[step.address.platform, undone.remote_id] = undone.wire_digest
         addresses, steps = self._around(step)
         for address in addresses:
             self.resources.pop(address, None)
@@ -199,18 +213,14 @@ class Replay:
 
     def _renewed(self, record: ResourceState) -> ResourceState:
         """*record* with the ids of objects that were made again, and with what undoing showed of it."""
-        ids, attributes = self.new_ids, record.attributes
-        if ids and b'"' + ID.encode() + b'"' in attributes.raw:
-            attributes = Attributes(
-                replace_markers(attributes.values_, ID, lambda old: {ID: ids.get(old, old)})
-            )
-        remote_id = ids.get(record.remote_id, record.remote_id)
+        platform = record.address.platform
+        remote_id = self.new_id(platform, record.remote_id)
         return replace(
             record,
-            attributes=attributes,
+            attributes=self.renamed(platform, record.attributes),
             remote_id=remote_id,
-            deposed=tuple(ids.get(old, old) for old in record.deposed),
-            wire_digest=self._shown.get(remote_id, record.wire_digest),
+            deposed=tuple(self.new_id(platform, old) for old in record.deposed),
+            wire_digest=self._shown.get((platform, remote_id), record.wire_digest),
         )
 
 
