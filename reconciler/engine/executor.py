@@ -593,6 +593,10 @@ class Executor:
         key = self._key(step) + ".undo"
         match step.verb:
             case Verb.CREATE:
+                current = await provider.read(kind.name, done.remote_id)
+                if current is None:
+                    return Undone(step.number)
+                self._check_left(step, current)
                 await self._intend_undo(step, key)
                 await self._removed(step, done.remote_id)
                 return Undone(step.number)
@@ -610,6 +614,7 @@ class Executor:
                     raise ObjectMoved(
                         f"{step.address} is gone from the platform", platform=step.address.platform
                     )
+                self._check_left(step, current)
                 await self._intend_undo(step, key)
                 await self._wrote(step, sent, current)
                 await self._asked(self._read_back(provider, kind, step, remote_id, sent))
@@ -629,6 +634,18 @@ class Executor:
                     raise _Halfway(error, undone) from error
                 return undone
         raise AssertionError(step.verb)
+
+    def _check_left(self, step: Step, current: Remote) -> None:
+        """Raise `ObjectMoved` when somebody changed what *step* wrote: that is not ours to take back."""
+        if step.number in self.outcome.failed:
+            return  # it never was as it was written
+        assert step.attributes is not None
+        written = self._with_values(self._replay.resolved(step.attributes))
+        if what := differing(self._kind(step), written, current):
+            raise ObjectMoved(
+                f"{step.address} was changed on the platform since this run wrote it ({', '.join(what)})",
+                platform=step.address.platform,
+            )
 
     async def _intend_undo(self, step: Step, key: str) -> None:
         record = Undoing(step.number, key)

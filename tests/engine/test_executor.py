@@ -563,6 +563,55 @@ def test_what_could_not_be_taken_back_is_named_with_its_remedy(
     assert [(event.error, event.hint) for event in reverse] == [(why, remedy)]
 
 
+@pytest.mark.parametrize(
+    ("before", "hand", "left"),
+    [
+        ("box a size=1", "edit box.a size=9", "box.a size=9"),
+        ("", "edit box.a size=9", "box.a size=9"),
+        # Nothing that the run wrote: an update is taken back beside it.
+        ("box a size=1", "edit box.a note=x", "box.a note=x size=1"),
+    ],
+    ids=["updated", "created", "beside"],
+)
+def test_a_rollback_does_not_undo_what_somebody_else_did_meanwhile(before: str, hand: str, left: str) -> None:
+    """What is not as the run wrote it any more is not written over and not deleted, but named."""
+    lab = Laboratory(parallelism=1)
+    lab.apply(before)
+    planned = lab.plan("box a size=2\nbox z after=box.a")
+
+    def watch(what: str) -> None:
+        if what == "before create box.z":
+            lab.hand(hand)
+
+    lab.provider.watch = watch
+    lab.provider.fail["create box.z"] = Rejected("no")
+    report = lab.carry_out(planned)
+    assert lab.world() == [left]
+    if "size" in hand:
+        assert (report.outcome, report.steps.errors[0]) == (
+            "failed",
+            "fake.box.a was changed on the platform since this run wrote it (size)",
+        )
+        assert lab.changes(lab.plan("box a size=2")) == ["update box.a (changed outside) size"]
+    else:
+        assert report.outcome == "rolled back"
+
+
+def test_what_is_gone_already_needs_no_rollback() -> None:
+    """Somebody deleted what the run had made: nothing is left of it, and nothing is called."""
+    lab = Laboratory(parallelism=1)
+    planned = lab.plan("box a size=2\nbox z after=box.a")
+
+    def watch(what: str) -> None:
+        if what == "before create box.z":
+            lab.hand("delete box.a")
+
+    lab.provider.watch = watch
+    lab.provider.fail["create box.z"] = Rejected("no")
+    assert (lab.carry_out(planned).outcome, writes(lab)) == ("rolled back", ["create box.a", "create box.z"])
+    assert lab.agreement() == []
+
+
 def test_what_needs_something_that_stays_stays_too() -> None:
     """Its error says so; everything else is taken back."""
     lab = Laboratory(parallelism=1)
