@@ -106,7 +106,9 @@ async def make_plan(planner: Planner, specs: SpecSet, state: State, options: Pla
             key=lambda change: (change.address, change.remote_id),
         )
     )
-    protected = [decision.change.address for decision in decisions if _protected(decision)]
+    protected = [
+        decision.change.address for decision in decisions if _protected(decision) and _takes_away(decision)
+    ]
     refusals = thresholds(
         planner.policy,
         changes,
@@ -447,9 +449,7 @@ def _needs(decisions: Sequence[Decision]) -> dict[ResourceAddress, list[Resource
     depend on it now to let go of it.
     """
     needs: dict[ResourceAddress, list[ResourceAddress]] = {one.change.address: [] for one in decisions}
-    leaving = {
-        one.change.address for one in decisions if one.change.action in (Action.DELETE, Action.REPLACE)
-    }
+    leaving = {one.change.address for one in decisions if _takes_away(one)}
     for one in decisions:
         address = one.change.address
         if one.desired is not None:
@@ -488,11 +488,7 @@ def _closure(
 
 async def _with_usage(planner: Planner, decisions: Sequence[Decision]) -> list[Decision]:
     """The decisions, those that take something away with what uses it."""
-    losing = [
-        decision
-        for decision in decisions
-        if decision.change.action in (Action.DELETE, Action.REPLACE) and decision.live is not None
-    ]
+    losing = [decision for decision in decisions if _takes_away(decision) and decision.live is not None]
     by_kind: dict[tuple[str, str], list[Decision]] = defaultdict(list)
     for decision in losing:
         by_kind[decision.change.address.platform, decision.change.address.kind].append(decision)
@@ -557,6 +553,10 @@ def _with_names(
             decision = replace(decision, change=replace(decision.change, fields=fields))
         result.append(decision)
     return result
+
+
+def _takes_away(decision: Decision) -> bool:
+    return decision.change.action in (Action.DELETE, Action.REPLACE)
 
 
 def _protected(decision: Decision) -> bool:

@@ -158,6 +158,16 @@ LEFT = "id-2"
 SQUARE = "tower t shape=square !cbd\nbox z size=1"
 
 
+@pytest.mark.parametrize("words", ["!cbd !protect", "size=2 !protect"])
+def test_what_was_left_behind_is_not_what_prevent_destroy_protects(words: str) -> None:
+    """The object that took its place is, and it stays."""
+    lab = laboratory_with_leftover()
+    planned = lab.plan(f"tower t shape=square {words}\nbox z size=1")
+    assert planned.plan.refusals == ()
+    assert lab.carry_out(planned).outcome == "applied"
+    assert (lab.record("tower.t").deposed, lab.record("tower.t").protected) == ((), True)
+
+
 def test_what_was_left_behind_is_remembered_and_removed_by_the_next_apply() -> None:
     """The plan shows it; nothing else of the resource changes."""
     lab = laboratory_with_leftover()
