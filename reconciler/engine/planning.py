@@ -241,6 +241,9 @@ async def _live(
             wire_digest=record.wire_digest,
         )
         live.add(address.platform, remote)
+        for old in record.deposed:
+            # All that is remembered of it is that it has to go.
+            live.by_id[address.platform, kind.name, old] = Remote(kind.name, old, (), Attributes({}))
     return live
 
 

@@ -161,7 +161,9 @@ class Stack:
             elif seen is None:
                 moved.append(f"{address} (id {step.remote_id}) is gone from the platform")
             else:
-                changed = drifted(kind, record, seen) if record is not None else ()
+                # Not of what a replacement left behind: the record is that of its successor.
+                known = record if record is not None and record.remote_id == seen.id else None
+                changed = drifted(kind, known, seen) if known is not None else ()
                 if step.fingerprint:
                     stale = fingerprint(seen) != step.fingerprint
                 else:  # planned without asking the platform, or as the second write of one object

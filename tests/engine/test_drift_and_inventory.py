@@ -13,7 +13,7 @@ from reconciler.core.model import Remote, Resource, Verb
 from reconciler.core.ports import Reader, Resolution, ResourceKind
 from reconciler.core.report import DriftReport
 from reconciler.engine.inventory import Entry, find_entry, inventory, row
-from reconciler.engine.stack import drift
+from reconciler.engine.stack import Planned, drift
 from reconciler.errors import Forbidden, ListingIncomplete, PlanImpossible, Rejected, Unavailable
 
 
@@ -156,6 +156,18 @@ def laboratory_with_leftover() -> Laboratory:
 
 LEFT = "id-2"
 SQUARE = "tower t shape=square !cbd\nbox z size=1"
+
+
+@pytest.mark.parametrize("options", [{"allow_deletes": True}, {"destroy": True}])
+def test_what_was_left_behind_goes_with_its_resource_although_no_platform_is_asked(
+    options: dict[str, bool],
+) -> None:
+    """Only the record of its address remembers it: without that it would stay for good."""
+    lab = laboratory_with_leftover()
+    planned = lab.plan("", refresh=False, **options)
+    assert lab.verify(planned, "") == Planned(planned.plan)
+    assert lab.carry_out(planned).outcome == "applied"
+    assert (lab.world(), dict(lab.resources)) == ([], {})
 
 
 @pytest.mark.parametrize("words", ["!cbd !protect", "size=2 !protect"])
