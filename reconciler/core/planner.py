@@ -8,7 +8,7 @@ only about those.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
@@ -58,13 +58,17 @@ _DETACH, _REMOVE, _MAKE, _CLEAR = range(4)
 
 
 def order(
-    decisions: Iterable[Decision], deposed: Iterable[tuple[ResourceAddress, Remote]] = ()
+    decisions: Iterable[Decision],
+    deposed: Iterable[tuple[ResourceAddress, Remote]] = (),
+    *,
+    in_the_way: Collection[tuple[ResourceAddress, str]] = (),
 ) -> tuple[Step, ...]:
     """The steps that carry out *decisions*, in an order in which they can run.
 
     What must exist is made first, what is taken away goes last, and an object
     goes before the object that it needs. *deposed* are old objects that a
-    broken replacement left behind: they are removed too.
+    broken replacement left behind: they are removed too, and those *in_the_way*
+    (by address and id), which have the identity that is wanted, first.
 
     Raises `PlanImpossible` when the order would go round in a circle.
     """
@@ -73,7 +77,7 @@ def order(
     for decision in chosen.values():
         for draft in _drafts(decision):
             drafts[draft.key] = draft
-    left = {draft.key: old for draft, old in _remove_deposed(deposed, drafts)}
+    left = {draft.key: old for draft, old in _remove_deposed(deposed, drafts, in_the_way)}
     _wait_for_what_is_made(chosen, drafts)
     _remove_in_reverse(chosen, left, drafts)
     _defer_to_replacements(drafts)
@@ -175,7 +179,9 @@ def _written(desired: Resource, prior: ResourceState | None) -> Attributes:
 
 
 def _remove_deposed(
-    deposed: Iterable[tuple[ResourceAddress, Remote]], drafts: dict[Key, _Draft]
+    deposed: Iterable[tuple[ResourceAddress, Remote]],
+    drafts: dict[Key, _Draft],
+    in_the_way: Collection[tuple[ResourceAddress, str]],
 ) -> Iterator[tuple[_Draft, Remote]]:
     for turn, (address, old) in enumerate(deposed, start=_CLEAR + 1):
         step = Step(
@@ -194,6 +200,10 @@ def _remove_deposed(
         record = drafts.get((address, _REMOVE)) or drafts.get((address, _CLEAR))
         if record is not None and not record.step.deposes:
             record.waits.add(draft.key)
+        make = drafts.get((address, _MAKE))
+        if make is not None and (address, old.id) in in_the_way:
+            draft.rank = 1
+            make.waits.add(draft.key)
         yield draft, old
 
 

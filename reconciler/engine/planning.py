@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -123,7 +123,7 @@ async def make_plan(planner: Planner, specs: SpecSet, state: State, options: Pla
         specs_digest=specs.digest,
         revision=specs.revision,
         changes=changes,
-        steps=_steps(decisions, deposed, options),
+        steps=_steps(decisions, deposed, work.in_the_way(deposed), options),
         warnings=tuple(dict.fromkeys(warnings)),
         refusals=refusals,
         partial=partial,
@@ -135,9 +135,12 @@ async def make_plan(planner: Planner, specs: SpecSet, state: State, options: Pla
 
 
 def _steps(
-    decisions: Sequence[Decision], deposed: Sequence[tuple[ResourceAddress, Remote]], options: PlanOptions
+    decisions: Sequence[Decision],
+    deposed: Sequence[tuple[ResourceAddress, Remote]],
+    in_the_way: Collection[tuple[ResourceAddress, str]],
+    options: PlanOptions,
 ) -> tuple[Step, ...]:
-    steps = order(decisions, deposed)
+    steps = order(decisions, deposed, in_the_way=in_the_way)
     if options.refresh:
         return steps
     # No platform was asked: there is no live object to recognise again, only what the state says of it.
@@ -328,6 +331,17 @@ class _Work:
         if found is None or (address.platform, address.kind, found.id) in self._claimed:
             return None
         return found
+
+    def in_the_way(
+        self, deposed: Iterable[tuple[ResourceAddress, Remote]]
+    ) -> frozenset[tuple[ResourceAddress, str]]:
+        """Those of *deposed* that have the identity that their resource is to have again."""
+        return frozenset(
+            (address, old.id)
+            for address, old in deposed
+            if (wanted := self.desired.get(address)) is not None
+            and self._kind(address).identity_of(wanted.attributes) == old.identity
+        )
 
     def _kind(self, address: ResourceAddress) -> ResourceKind:
         return self._planner.readers[address.platform].kinds[address.kind]

@@ -158,6 +158,37 @@ LEFT = "id-2"
 SQUARE = "tower t shape=square !cbd\nbox z size=1"
 
 
+@pytest.mark.parametrize("fails", ["", "update box.u", "delete box.z"])
+def test_a_replacement_is_replaced_by_what_it_left_behind(fails: str) -> None:
+    """It has the name that is wanted again, so it goes first; and it comes back should the run fail."""
+    lab = Laboratory()
+    lab.apply("tower t shape=round !cbd\nbox u uses=@tower.t\nbox z size=1")
+    lab.provider.fail["delete tower.t"] = Rejected("no")
+    lab.apply("tower t shape=square !cbd\nbox u uses=@tower.t\nbox z size=1", "stop")
+    lab.provider.fail.clear()
+    before = lab.world()
+    back = "tower t shape=round !cbd\nbox u uses=@tower.t"
+    planned = lab.plan(back)
+    assert lab.steps(planned) == [
+        "delete tower.t",
+        "create tower.t",
+        "update box.u",
+        "delete box.z",
+        "delete tower.t",
+    ]
+    if fails:
+        lab.provider.fail[fails] = Rejected("no")
+        assert (lab.carry_out(planned).outcome, lab.world(), lab.agreement()) == ("rolled back", before, [])
+        lab.provider.fail.clear()
+        planned = lab.plan(back)
+    assert lab.carry_out(planned).outcome == "applied"
+    assert (lab.world(), lab.steps(lab.plan(back)), lab.agreement()) == (
+        ["box.u uses=@tower.t", "tower.t shape=round"],
+        [],
+        [],
+    )
+
+
 @pytest.mark.parametrize("options", [{"allow_deletes": True}, {"destroy": True}])
 def test_what_was_left_behind_goes_with_its_resource_although_no_platform_is_asked(
     options: dict[str, bool],
