@@ -263,17 +263,25 @@ def _untracked(
     moved_from: ResourceAddress | None,
 ) -> Decision:
     """Something of this identity is there, and we never applied it."""
-    fields = compare(kind, desired, None, live, shown=shown)
-    # A secret that is on the platform cannot be seen, so it cannot be told equal.
+    # A secret on the platform cannot be seen, so it cannot be told equal: it is written where it can be.
     blind = sorted(key for key in desired.attributes if key in kind.write_only)
+    writable = frozenset(blind) - kind.immutable - frozenset(desired.lifecycle.ignore_changes)
+    fields = compare(kind, desired, None, live, changed_secrets=writable, shown=shown)
+    unseen = ", ".join(key for key in blind if key not in writable)
+    reason = "already on the platform"
+    if unseen:
+        reason += f", its {unseen} taken to be as the spec says"
+    elif not fields:
+        reason += ", equal"
     change = Change(
         desired.address,
         Action.ADOPT,
-        "already on the platform" + (", equal" if not fields else ""),
+        reason,
         fields,
         source=desired.source,
         remote_id=live.id,
         moved_from=moved_from,
+        irreversible=kind.unreadable if writable else "",
     )
     decision = Decision(change, desired, None, live)
     if live.foreign:
@@ -291,9 +299,10 @@ def _untracked(
             hint="Make the spec say what is there, or delete the object on the platform.",
         )
     if (fields or blind) and not desired.lifecycle.adopt:
+        differs = sorted({str(field.path[0]) for field in fields} - set(blind))
         what = (
-            f"differs in {', '.join(sorted({str(field.path[0]) for field in fields}))}"
-            if fields
+            f"differs in {', '.join(differs)}"
+            if differs
             else f"its {', '.join(blind)} cannot be read back to compare"
         )
         return replace(

@@ -287,6 +287,20 @@ def test_a_secret_that_was_not_ours_cannot_be_taken_back() -> None:
     assert list(errors.values()) == ["fake.safe.s: its code was not set by us, and is never shown"]
 
 
+def test_an_adopted_object_gets_the_secret_of_its_spec() -> None:
+    """Nobody can see whether it has it; afterwards the state says of it what is true."""
+    lab = Laboratory()
+    lab.hand("put safe.s code=theirs size=1")
+    wanted = "safe s code=$SAFE size=1 !adopt"
+    planned = lab.plan(wanted)
+    assert (lab.changes(planned), lab.steps(planned)) == (
+        ["adopt safe.s (already on the platform) code"],
+        ["update safe.s"],
+    )
+    assert lab.carry_out(planned).outcome == "applied"
+    assert (lab.world(), lab.steps(lab.plan(wanted))) == (["safe.s code=safe-password-1 size=1"], [])
+
+
 def test_a_provider_error_keeps_its_own_words_otherwise() -> None:
     """Masking takes nothing but secrets."""
     lab = Laboratory()
