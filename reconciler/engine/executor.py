@@ -28,7 +28,7 @@ from reconciler.core.events import (
     StepSkipped,
     StepStarted,
 )
-from reconciler.core.model import Phase, Plan, Remote, Reversal, Step, Verb
+from reconciler.core.model import Phase, Plan, Remote, ResourceAddress, Reversal, Step, Verb
 from reconciler.core.ports import Journal, Provider, Reader, Reporter, ResourceKind
 from reconciler.core.report import Outcome
 from reconciler.engine.concurrency import walk
@@ -95,9 +95,9 @@ async def look(
         pause = min(pause * 2, 2.0)
 
 
-def place(step: Step, remote_id: str) -> tuple[str, str, str]:
-    """An object of *step* told from all others: two platforms, or two kinds, may use the same ids."""
-    return step.address.platform, step.address.kind, remote_id
+def place(address: ResourceAddress, remote_id: str) -> tuple[str, str, str]:
+    """An object told from all others: two platforms, or two kinds, may use the same ids."""
+    return address.platform, address.kind, remote_id
 
 
 def remedy(reader: Reader, run: str, step: Step, remote_id: str) -> str:
@@ -287,7 +287,7 @@ class Executor:
             live = await self._read_back(provider, kind, step, remote_id, sent)
         except ProviderError as error:
             raise _Halfway(error, done) from error
-        self._own[place(step, remote_id)] = fingerprint(live)
+        self._own[place(step.address, remote_id)] = fingerprint(live)
         return Done(step.number, remote_id, live.wire_digest)
 
     async def _made(self, step: Step, sent: Attributes, key: str) -> str:
@@ -340,7 +340,7 @@ class Executor:
             live = await self._read_back(provider, kind, step, current.id, sent)
         except ProviderError as error:
             raise _Halfway(error, done) from error
-        self._own[place(step, current.id)] = fingerprint(live)
+        self._own[place(step.address, current.id)] = fingerprint(live)
         return Done(step.number, current.id, self._wire_digest(step, live))
 
     def _wire_digest(self, step: Step, live: Remote) -> str:
@@ -429,7 +429,7 @@ class Executor:
         current = await provider.read(kind.name, step.remote_id)
         if current is None:
             return None
-        planned = self._own.get(place(step, step.remote_id)) or step.fingerprint
+        planned = self._own.get(place(step.address, step.remote_id)) or step.fingerprint
         if planned and fingerprint(current) == planned:
             return current
         record = self._before.get(step.moved_from or step.address)

@@ -33,7 +33,7 @@ from reconciler.engine.refresh import Live, refresh, served
 from reconciler.engine.secrets import Secrets, describe, keyed_hash
 from reconciler.errors import Complaint, PlanImpossible, SecretUnavailable, SpecErrors
 
-__all__ = ["PlanOptions", "Planned", "Planner", "make_plan", "wished"]
+__all__ = ["PlanOptions", "Planned", "Planner", "make_plan", "usage", "wished"]
 
 _MANY = 10
 """From so many objects of one kind on, one listing is kinder than a read of each."""
@@ -503,30 +503,40 @@ def _closure(
     return reached
 
 
-async def _with_usage(planner: Planner, decisions: Sequence[Decision]) -> list[Decision]:
-    """The decisions, those that take something away with what uses it."""
-    losing = [decision for decision in decisions if _takes_away(decision) and decision.live is not None]
-    by_kind: dict[tuple[str, str], list[Decision]] = defaultdict(list)
-    for decision in losing:
-        by_kind[decision.change.address.platform, decision.change.address.kind].append(decision)
+async def usage(
+    readers: Mapping[str, Reader], changes: Iterable[Change], *, parallelism: int
+) -> dict[tuple[str, str, str], tuple[UsedBy, ...]]:
+    """What uses the objects that *changes* take away, by platform, kind and id."""
+    by_kind: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for change in changes:
+        if change.action in (Action.DELETE, Action.REPLACE):
+            by_kind[change.address.platform, change.address.kind].append(change.remote_id)
     used: dict[tuple[str, str, str], tuple[UsedBy, ...]] = {}
 
     async def ask(platform: str, kind: str, remote_id: str) -> None:
-        remote = await planner.readers[platform].read(kind, remote_id, usage=True)
+        remote = await readers[platform].read(kind, remote_id, usage=True)
         if remote is not None:
             used[platform, kind, remote_id] = remote.used_by or ()
 
     async def ask_all(platform: str, kind: str) -> None:
-        async for remote in planner.readers[platform].list(kind, usage=True):
+        async for remote in readers[platform].list(kind, usage=True):
             used[platform, kind, remote.id] = remote.used_by or ()
 
     questions = []
-    for (platform, kind), group in sorted(by_kind.items()):
-        if len(group) > _MANY:
+    for (platform, kind), losing in sorted(by_kind.items()):
+        if len(losing) > _MANY:
             questions.append(ask_all(platform, kind))
         else:
-            questions += [ask(platform, kind, decision.change.remote_id) for decision in group]
-    await together(questions, parallelism=planner.parallelism)
+            questions += [ask(platform, kind, remote_id) for remote_id in losing]
+    await together(questions, parallelism=parallelism)
+    return used
+
+
+async def _with_usage(planner: Planner, decisions: Sequence[Decision]) -> list[Decision]:
+    """The decisions, those that take something away with what uses it."""
+    used = await usage(
+        planner.readers, (decision.change for decision in decisions), parallelism=planner.parallelism
+    )
     result = []
     for decision in decisions:
         change = decision.change

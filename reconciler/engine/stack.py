@@ -22,6 +22,7 @@ from reconciler.core.diff import drifted, fingerprint
 from reconciler.core.events import Note, RunEnded, RunStarted
 from reconciler.core.model import (
     NO_STAMP,
+    Action,
     Change,
     Path,
     Plan,
@@ -40,7 +41,7 @@ from reconciler.core.report import Drifted, DriftReport, Outcome, RunReport, Set
 from reconciler.engine.commit import close_run
 from reconciler.engine.executor import Executor, place
 from reconciler.engine.inventory import Entry, inventory
-from reconciler.engine.planning import Planned, Planner, PlanOptions, make_plan, wished
+from reconciler.engine.planning import Planned, Planner, PlanOptions, make_plan, usage, wished
 from reconciler.engine.recovery import foresee, settle
 from reconciler.engine.refresh import refresh
 from reconciler.engine.secrets import Secrets
@@ -123,10 +124,13 @@ class Stack:
             raise PlanStale(f"the plan is for the stack {plan.stack!r}, not for {self.name!r}")
         if plan.base != state.stamp:
             moved.append(_moved_state(plan.base, state.stamp))
+        if plan.tool != self.tool:
+            moved.append(f"the plan was made by {plan.tool or 'another program'}; this is {self.tool}")
         if not plan.destroy and plan.specs_digest != specs.digest:
             moved.append("the specs are not those that the plan was made from")
         if not moved:
             moved += await self._moved_objects(plan, state)
+            moved += await self._new_users(plan)
         if moved:
             raise PlanStale(
                 "the plan no longer fits",
@@ -141,8 +145,8 @@ class Stack:
         kinds = {(address.platform, address.kind) for address in known_as}
         records = [record for address, record in state.resources.items() if address in known_as]
         live = await refresh(self.providers, kinds, records, parallelism=self.parallelism)
-        leaving = {place(step, step.remote_id) for step in plan.steps if step.verb is Verb.DELETE}
-        checked = {place(step, step.remote_id) for step in plan.steps if step.fingerprint}
+        leaving = {place(step.address, step.remote_id) for step in plan.steps if step.verb is Verb.DELETE}
+        checked = {place(step.address, step.remote_id) for step in plan.steps if step.fingerprint}
         moved = []
         for step in plan.steps:
             address, kind = step.address, self.providers[step.address.platform].kinds[step.address.kind]
@@ -151,10 +155,14 @@ class Stack:
                 assert step.attributes is not None
                 identity = (address.platform, address.kind, kind.identity_of(step.attributes))
                 seen = live.by_identity.get(identity)
-                if seen is not None and place(step, seen.id) not in leaving:
+                if seen is not None and place(address, seen.id) not in leaving:
                     moved.append(f"{address} was to be created, and exists now (id {seen.id})")
+                elif record is not None and not step.deposes:
+                    back = live.by_id.get(place(address, record.remote_id))
+                    if back is not None and place(address, back.id) not in leaving:
+                        moved.append(f"{address} was gone, and is there again (id {back.id})")
                 continue
-            seen = live.by_id.get(place(step, step.remote_id))
+            seen = live.by_id.get(place(address, step.remote_id))
             if step.verb is Verb.FORGET:
                 if seen is not None:
                     moved.append(f"{address} was gone, and is there again (id {step.remote_id})")
@@ -167,11 +175,32 @@ class Stack:
                 if step.fingerprint:
                     stale = fingerprint(seen) != step.fingerprint
                 else:  # planned without asking the platform, or as the second write of one object
-                    stale = bool(changed) and place(step, step.remote_id) not in checked
+                    stale = bool(changed) and place(address, step.remote_id) not in checked
                 if stale:
                     names = ", ".join(sorted({str(one.path[0]) for one in changed}))
                     moved.append(f"{address} was changed on the platform" + (f": {names}" if names else ""))
         return list(dict.fromkeys(moved))
+
+    async def _new_users(self, plan: Plan) -> list[str]:
+        """What is in use since the plan was made, of all that it takes away, a line each."""
+        deposed = {place(s.address, s.remote_id) for s in plan.steps if s.verb is Verb.DELETE and s.deposes}
+        changes = [
+            change
+            for change in plan.changes
+            # What a replacement left behind was given up when that was reviewed.
+            if change.action is Action.REPLACE or place(change.address, change.remote_id) not in deposed
+        ]
+        used = await usage(self.providers, changes, parallelism=self.parallelism)
+        moved = []
+        for change in changes:
+            users = used.get(place(change.address, change.remote_id), ())
+            reviewed = {(user.kind, user.name) for user in change.used_by if user.active}
+            moved += [
+                f"{change.address} is in use by {user} now"
+                for user in users
+                if user.active and (user.kind, user.name) not in reviewed
+            ]
+        return moved
 
     async def apply(self, planned: Planned, lock: Lock, *, command: str, on_failure: str) -> RunReport:
         """Carry out a plan that is true now. Raises before the first step, or reports.

@@ -52,6 +52,15 @@ MOVED = {
         "back box.gone",
         ("fake.box.gone was gone, and is there again (id id-4)",),
     ),
+    "an object to be deleted is in use": (
+        "use box.c lab-1",
+        ("fake.box.c is in use by workspace lab-1 (Running) now",),
+    ),
+    "an object to be replaced is in use": (
+        "use box.b lab-1",
+        ("fake.box.b is in use by workspace lab-1 (Running) now",),
+    ),
+    "an object to be updated is in use": ("use box.a lab-1", ()),
     "one that has to let go of another": (
         "edit box.user size=7",
         ("fake.box.user was changed on the platform",),
@@ -163,6 +172,37 @@ def test_a_platform_that_cannot_be_asked_proves_nothing(error: Exception) -> Non
     lab.provider.fail["list box"] = error
     with pytest.raises(type(error)):
         lab.verify(planned, NOW)
+
+
+def test_an_object_whose_users_were_reviewed_is_no_reason_to_refuse() -> None:
+    """Whoever allowed the plan saw them; one that came since was seen by nobody."""
+    lab = Laboratory()
+    lab.apply("box a size=1\nbox b size=1")
+    lab.hand("use box.a lab-1")
+    planned = lab.plan("box b size=1", allow_deletes=True)
+    assert stale(lab, planned, "box b size=1") == ()
+    lab.hand("use box.a lab-1 lab-2")
+    assert stale(lab, planned, "box b size=1") == ("fake.box.a is in use by workspace lab-2 (Running) now",)
+
+
+def test_an_object_to_be_made_again_that_is_back_under_another_name() -> None:
+    """A second one beside it would leave the first with nobody to know of it."""
+    lab = Laboratory()
+    lab.apply("box a size=1")
+    taken = dict(lab.provider.objects)
+    lab.hand("delete box.a")
+    planned = lab.plan("box a size=1")
+    assert lab.steps(planned) == ["create box.a"]
+    lab.provider.objects.update(taken)
+    lab.provider.edit("id-1", name="renamed")
+    assert stale(lab, planned, "box a size=1") == ("fake.box.a was gone, and is there again (id id-1)",)
+
+
+def test_a_plan_of_another_version_is_refused() -> None:
+    """What its steps mean is for the program that showed them to say."""
+    lab, planned, _ = saved()
+    older = replace(planned, plan=replace(planned.plan, tool="reconciler 0.1"))
+    assert stale(lab, older, NOW) == ("the plan was made by reconciler 0.1; this is test",)
 
 
 def test_a_plan_with_every_verb_holds_while_nothing_moves() -> None:
