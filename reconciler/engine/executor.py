@@ -29,7 +29,7 @@ from reconciler.core.events import (
     StepStarted,
 )
 from reconciler.core.model import Phase, Plan, Remote, ResourceAddress, Reversal, Step, Verb
-from reconciler.core.ports import Journal, Provider, Reader, Reporter, ResourceKind
+from reconciler.core.ports import Journal, Lock, Provider, Reader, Reporter, ResourceKind
 from reconciler.core.report import Outcome
 from reconciler.engine.concurrency import walk
 from reconciler.engine.secrets import Secrets, describe, keyed_hash
@@ -128,7 +128,7 @@ class Executor:
     """Runs one plan once.
 
     *replay* starts as the state and follows the journal; *journal* is open
-    for adding. *secret_key* keys the hashes of secrets that go into the
+    for adding, under *lock*. *secret_key* keys the hashes of secrets that go into the
     state. *stop* turns true when nothing new may be started.
     """
 
@@ -139,6 +139,7 @@ class Executor:
         run: str,
         replay: Replay,
         journal: Journal,
+        lock: Lock,
         providers: Mapping[str, Provider],
         secrets: Secrets,
         secret_key: str,
@@ -150,6 +151,7 @@ class Executor:
         self._run = run
         self._replay = replay
         self._journal = journal
+        self._lock = lock
         self._providers = providers
         self._secrets = secrets
         self._secret_key = secret_key
@@ -411,8 +413,13 @@ class Executor:
         raise self._unanswered(step, "deletion")
 
     def _attempts(self) -> Iterator[int]:
-        """The tries of one write. None is left when the journal is lost: others may hold the lock by now."""
+        """The tries of one write. None is left once journal or lock is lost: others may be at work."""
         for number in range(_ATTEMPTS):
+            if number:
+                try:
+                    self._lock.check()
+                except StateError as error:
+                    self.journal_error = error
             if self.journal_error is not None:
                 return
             yield number

@@ -239,6 +239,7 @@ class Stack:
                 run=run,
                 replay=folded,
                 journal=journal,
+                lock=lock,
                 providers=self.providers,
                 secrets=self.secrets,
                 secret_key=begun.secret_key,

@@ -198,6 +198,24 @@ def test_a_write_without_an_answer_is_not_tried_again_once_the_lock_is_lost() ->
     assert [call for call in lab.provider.calls if call.startswith(WRITES)] == ["create box.a"]
 
 
+@pytest.mark.parametrize("verb", ["create", "update", "delete"])
+def test_a_lock_that_is_lost_is_seen_before_a_write_is_tried_again(verb: str) -> None:
+    """Also when nothing is written to the journal in between that would notice."""
+    lab = Laboratory()
+    lab.apply("" if verb == "create" else "box a size=1")
+    planned = lab.plan({"create": "box a size=1", "update": "box a size=2", "delete": ""}[verb])
+    lab.provider.fail[f"{verb} box.a"] = OutcomeUnknown("no answer")
+
+    def watch(what: str) -> None:
+        if what == f"before {verb} box.a" and lab.backend._held is not None:
+            lab.backend.unlock(lab.backend._held.info.id)
+
+    lab.provider.watch = watch
+    report = lab.carry_out(planned)
+    assert (report.outcome, report.error) == ("open", "the lock was broken, or let go of")
+    assert [call for call in lab.provider.calls if call.startswith(WRITES)] == [f"{verb} box.a"]
+
+
 def test_a_rollback_without_any_fault_gives_the_world_back() -> None:
     """The last of all steps is refused."""
     lab, _ = laboratory()
