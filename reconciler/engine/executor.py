@@ -313,6 +313,11 @@ class Executor:
             )
             if found is None:
                 continue
+            if (owner := self._replay.owner(*place(step.address, found.id))) is not None:
+                raise AlreadyExists(
+                    f"{step.address}: the object of this name (id {found.id}) is {owner}",
+                    platform=step.address.platform,
+                )
             if different := differing(kind, sent, found):
                 raise OutcomeUnknown(
                     f"{step.address}: the answer to its creation was lost, and the object of this name "

@@ -17,7 +17,7 @@ from reconciler.core.model import State, Step, Verb
 from reconciler.core.ports import Lock, Reader, ResourceKind, StateBackend
 from reconciler.core.report import Settlement
 from reconciler.engine.commit import close_run
-from reconciler.engine.executor import differing, look, remedy
+from reconciler.engine.executor import differing, look, place, remedy
 from reconciler.engine.refresh import served
 from reconciler.engine.secrets import HIDDEN
 from reconciler.state.records import Begun, Done, Failed, Intended, Record, UndoFailed, Undoing, Undone
@@ -102,6 +102,12 @@ async def _ask(
                 return (
                     Failed(step.number, "never happened", "not on the platform"),
                     f"{address}: not created",
+                    True,
+                )
+            if (owner := result.owner(*place(address, found.id))) is not None:
+                return (
+                    Failed(step.number, "never happened", "not on the platform"),
+                    f"{address}: not created; the object of this name (id {found.id}) is {owner}",
                     True,
                 )
             if different := differing(kind, wanted, found):

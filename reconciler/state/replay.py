@@ -111,6 +111,16 @@ class Replay:
         known = self.resources.get(address)
         return known.remote_id if known is not None else None
 
+    def owner(self, platform: str, kind: str, remote_id: str) -> ResourceAddress | None:
+        """The address that already has this object, its older ones included."""
+        for address, record in self.resources.items():
+            if (address.platform, address.kind) == (platform, kind) and remote_id in (
+                record.remote_id,
+                *record.deposed,
+            ):
+                return address
+        return None
+
     def new_id(self, platform: str, remote_id: str) -> str:
         """The id that an object has now, should the rollback have made it again."""
         return self.new_ids.get((platform, remote_id), remote_id)

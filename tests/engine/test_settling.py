@@ -9,7 +9,8 @@ import pytest
 from engine.laboratory import Laboratory, Moment, address, run
 
 from reconciler.core.events import Note
-from reconciler.errors import Forbidden, PlanImpossible, ProviderError, Rejected, Unavailable
+from reconciler.engine.stack import Planned
+from reconciler.errors import Forbidden, OutcomeUnknown, PlanImpossible, ProviderError, Rejected, Unavailable
 from reconciler.state.records import Closed, UndoFailed
 
 
@@ -372,3 +373,43 @@ def test_what_a_dead_run_wrote_down_is_remembered_before_it_is_settled() -> None
     assert sorted(map(str, lab.stack().remembered().resources)) == ["fake.box.a", "fake.box.b"]
     assert lab.stack().remembered().resources[address("box.b")].attributes["size"] == 1
     assert lab.backend.load().stamp == lab.stack().remembered().stamp
+
+
+def under_another_address() -> tuple[Laboratory, Planned]:
+    """The state knows the object as another resource: its record was moved, its spec was not."""
+    lab = Laboratory(parallelism=1)
+    lab.apply("box a size=1")
+    moved = replace(lab.record("box.a"), address=address("box.other"))
+
+    async def move() -> None:
+        with lab.locked("state mv") as lock:
+            await lab.stack().edit(lock, "state mv", put=[moved], removed=[address("box.a")])
+
+    run(move())
+    return lab, lab.plan("box a size=1", allow_deletes=True)
+
+
+def test_an_unanswered_creation_does_not_take_what_another_resource_has() -> None:
+    """The object of this name and content is there, and was there before: it is not what was made."""
+    lab, planned = under_another_address()
+    lab.provider.fail["create box.a"] = OutcomeUnknown("no answer")
+    report = lab.carry_out(planned)
+    assert (report.outcome, report.steps.errors) == (
+        "rolled back",
+        {0: "fake.box.a: the object of this name (id id-1) is fake.box.other"},
+    )
+    assert (lab.world(), lab.agreement()) == (["box.a size=1"], [])
+
+
+def test_a_creation_that_was_cut_off_does_not_take_what_another_resource_has() -> None:
+    """Two records of one object would delete it for one of them, and miss it for the other."""
+    lab, planned = under_another_address()
+    lab.watch()
+    lab.carry_out(planned)
+    later = lab.after_power_cut(next(one for one in lab.moments if one.what == "before create box.a"))
+    settled = later.settle()
+    assert settled is not None
+    assert settled.findings == (
+        "fake.box.a: not created; the object of this name (id id-1) is fake.box.other",
+    )
+    assert (list(later.resources), later.agreement()) == ([address("box.other")], [])
