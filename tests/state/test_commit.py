@@ -195,7 +195,13 @@ def test_new_directories_have_durable_names(backend: LocalBackend) -> None:
     with disk() as seen, locked(backend):
         pass
     made = [line for line in seen.said if line.startswith(("mkdir", "fsync"))]
-    assert made == ["mkdir .reconciler", "mkdir runs", "fsync .reconciler", "fsync stack"]
+    assert made == [
+        "mkdir .reconciler",
+        "fsync .gitignore",
+        "mkdir runs",
+        "fsync .reconciler",
+        "fsync stack",
+    ]
 
 
 # --- a disk that fails -----------------------------------------------------------------------------------
