@@ -523,6 +523,7 @@ class Executor:
         for number in sorted(taken & self._needed_by(self.outcome.uncertain), reverse=True):
             taken.remove(number)
             self._keep(number, "it is not known whether something that depends on it happened")
+        self._keep_successors(taken)
         after: dict[int, set[int]] = {number: set() for number in taken}
         for number in taken:
             for needed in self._plan.steps[number].waits:
@@ -539,6 +540,29 @@ class Executor:
         why = str(self.journal_error or "something that depends on it could not be rolled back")
         for negative in sorted(never):
             self._keep(-negative, why)
+
+    def _keep_successors(self, taken: set[int]) -> None:
+        """Keep what replaced an object that cannot be made again, rather than be left with neither.
+
+        A secret that was changed is gone with the object that held it. What
+        referred to the old object is put back as it was, but to the new one.
+        """
+        made = {
+            self._plan.steps[number].address: number
+            for number in taken
+            if self._plan.steps[number].verb is Verb.CREATE
+        }
+        for number in sorted(taken, reverse=True):
+            step = self._plan.steps[number]
+            successor = made.get(step.address)
+            if step.verb is not Verb.DELETE or successor is None or step.deposes:
+                continue
+            try:
+                self._unshown(step, self._kind(step).write_only)
+            except SecretUnavailable as error:
+                taken -= {number, successor}
+                self._keep(successor, "the object that it replaced cannot be made again")
+                self._keep(number, str(error), instead=self._replay.done[successor].remote_id)
 
     def _needed_by(self, numbers: set[int]) -> set[int]:
         """The steps that those of *numbers* waited for, and what these waited for."""
@@ -579,7 +603,7 @@ class Executor:
         )
         return True
 
-    def _keep(self, number: int, why: str, *, uncertain: bool = False) -> None:
+    def _keep(self, number: int, why: str, *, uncertain: bool = False, instead: str = "") -> None:
         """Say that a step is not rolled back, why, and what a person can do."""
         step = self._plan.steps[number]
         left = self._replay.done[number].remote_id or step.remote_id
@@ -590,7 +614,7 @@ class Executor:
         self.outcome.errors[number] = why
         self.outcome.remedies[number] = help_
         if not uncertain:
-            self._note(UndoFailed(number, why, help_))
+            self._note(UndoFailed(number, why, help_, instead=instead))
         self._report(
             StepFailed(number, step.address, step.verb, why, help_, uncertain=uncertain, reverse=True)
         )

@@ -271,7 +271,7 @@ class _Work:
         self._live = live
         self._replaces = replaces
         self._claimed = {
-            (a.platform, a.kind, remote_id)
+            (a.platform, a.kind, remote_id): a
             for a, record in prior.items()
             for remote_id in (record.remote_id, *record.deposed)
         }
@@ -368,6 +368,8 @@ class _Work:
             shown=self._planner.shown,
             moved_from=self._moved_from.get(address),
         )
+        if decision is not None and record is None and resource is not None and live is None:
+            decision = self._unless_taken(decision, resource)
         if decision is None:
             self.decisions.pop(address, None)
         else:
@@ -392,6 +394,21 @@ class _Work:
             )
         if settled:
             self.seen[address] = live.wire_digest
+
+    def _unless_taken(self, decision: Decision, resource: Resource) -> Decision:
+        """*decision* to make *resource*, which has a problem where that is another resource's object."""
+        address = resource.address
+        identity = self._kind(address).identity_of(resource.attributes)
+        found = self._live.by_identity.get((address.platform, address.kind, identity))
+        holder = self._claimed.get((address.platform, address.kind, found.id)) if found is not None else None
+        if found is None or holder is None or self._prior[holder].remote_id != found.id:
+            return decision
+        return replace(
+            decision,
+            problem=f"{address} would be the object that the state knows as {holder} (id {found.id})",
+            hint="If this is a rename, keep the object: put this into reconciler.toml\n\n    [[moved]]\n"
+            f'    from = "{holder}"\n    to = "{address}"\n\nElse give one of them another name.',
+        )
 
     def _with_ids(self, resource: Resource) -> Resource:
         """*resource* with the references whose ids stay as they are turned into ids."""

@@ -13,13 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from reconciler.core.attributes import SECRET, Attributes, marked
-from reconciler.core.model import State, Step, Verb
+from reconciler.core.model import ResourceAddress, State, Step, Verb
 from reconciler.core.ports import Lock, Reader, ResourceKind, StateBackend
 from reconciler.core.report import Settlement
 from reconciler.engine.commit import close_run
 from reconciler.engine.executor import differing, look, place, remedy
 from reconciler.engine.refresh import served
 from reconciler.engine.secrets import HIDDEN
+from reconciler.errors import PlanImpossible
 from reconciler.state.records import Begun, Done, Failed, Intended, Record, UndoFailed, Undoing, Undone
 from reconciler.state.replay import Replay, replay
 
@@ -45,12 +46,15 @@ async def settle(
     lock: Lock,
     *,
     now: Callable[[], str],
+    let_go: Callable[[ResourceAddress], bool] = lambda address: False,
 ) -> Settlement | None:
     """Close the run that was never closed, if there is one; None when there is not.
 
     Raises whatever a platform raises when it cannot be asked, and
     `PlanImpossible` when it is not configured any more: then the run stays
-    open, and nothing is lost.
+    open, and nothing is lost. Where *let_go* says so of a resource, a
+    platform that is not configured is not asked: what came of the step stays
+    unknown, for good.
     """
     run = backend.open_run()
     if run is None:
@@ -65,8 +69,14 @@ async def settle(
         if not _is_committed(state, records):
             for intent in result.open_steps:
                 step = result.step(intent.step)
-                reader = served(readers, step.address.platform, step.address.kind)
-                record, finding, clear = await _ask(result, step, intent, reader)
+                try:
+                    reader = served(readers, step.address.platform, step.address.kind)
+                except PlanImpossible:
+                    if not let_go(step.address):
+                        raise
+                    record, finding, clear = _let_go(step, intent)
+                else:
+                    record, finding, clear = await _ask(result, step, intent, reader)
                 await journal.append(record)
                 result.add(record)
                 (findings if clear else conflicts).append(finding)
@@ -74,10 +84,28 @@ async def settle(
             if result.rollback and left:
                 findings.append(f"its rollback was cut off: {len(left)} of its steps stay in effect")
         command = result.begun.command if result.begun is not None else ""
-        await close_run(backend, lock, journal, state, result, run=run, outcome="interrupted", ended=now())
+        await close_run(
+            backend,
+            lock,
+            journal,
+            state,
+            result,
+            run=run,
+            outcome="interrupted",
+            ended=now(),
+            counts=result.counts(),
+        )
         return Settlement(run, command, tuple(findings), tuple(conflicts))
     finally:
         await journal.close()
+
+
+def _let_go(step: Step, intent: Intended | Undoing) -> tuple[Record, str, bool]:
+    """What is written down of a step that nobody can be asked about, and need not be any more."""
+    finding = f"{step.address}: let go of; nobody knows what came of its {step.verb}"
+    if isinstance(intent, Undoing):
+        return UndoFailed(step.number, "let go of", settled="let go"), finding, False
+    return Failed(step.number, "let go of", "let go"), finding, False
 
 
 async def _ask(

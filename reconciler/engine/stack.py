@@ -86,9 +86,11 @@ class Stack:
     tool: str = ""
     stop: Callable[[], bool] = field(default=lambda: False)
 
-    async def settle(self, lock: Lock) -> Settlement | None:
-        """Close the run that a dead process left open, if there is one."""
-        found = await settle(self.backend, self.providers, lock, now=self.now)
+    async def settle(
+        self, lock: Lock, *, let_go: Callable[[ResourceAddress], bool] = lambda address: False
+    ) -> Settlement | None:
+        """Close the run that a dead process left open, if there is one. See `recovery.settle`."""
+        found = await settle(self.backend, self.providers, lock, now=self.now, let_go=let_go)
         if found is not None:
             self.report(Note(f"Run {found.run} ({found.command}) was cut off; it is settled now."))
             for line in found.findings:

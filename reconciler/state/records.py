@@ -119,18 +119,22 @@ class Undone:
 
     step: int
     remote_id: str = ""
-    wire_digest: str = ""
     settled: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class UndoFailed:
-    """Step *step* is still in effect; a person has to act. ``remedy`` is the call that would."""
+    """Step *step* is still in effect; a person has to act. ``remedy`` is the call that would.
+
+    ``instead`` is the id of the object that stays in the place of the one
+    that the step took away, where there is one.
+    """
 
     step: int
     error: str
     remedy: str = ""
     settled: str = ""
+    instead: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,6 @@ class Replay:
     new_ids: dict[tuple[str, str], str] = field(default_factory=dict)
     _before: dict[ResourceAddress, ResourceState | None] = field(default_factory=dict)
     _written: dict[int, Attributes] = field(default_factory=dict)
-    _shown: dict[tuple[str, str], str] = field(default_factory=dict)
     _steps_of: dict[ResourceAddress, list[Step]] = field(default_factory=dict)
 
     def step(self, number: int) -> Step:
@@ -92,6 +91,9 @@ class Replay:
                 self._revert(self.step(record.step), record)
             case UndoFailed():
                 self.undo_failed[record.step] = record
+                if record.instead:
+                    step = self.step(record.step)
+                    self.new_ids[step.address.platform, step.remote_id] = record.instead
             case Edited():
                 self.edited = True
                 for address in record.removed:
@@ -105,6 +107,21 @@ class Replay:
     def has_effect(self) -> bool:
         """Whether the state may differ from the one that the run started from."""
         return bool(self.done or self.edited)
+
+    def counts(self) -> dict[str, int]:
+        """How many steps ended how, each in one bucket, without the zeros; names as in `Outcome.counts`."""
+        steps = len(self.plan.steps) if self.plan is not None else 0
+        taken_back = self.undone.keys()
+        left = self.undo_failed.keys() - taken_back
+        every = {
+            "done": len(self.done.keys() - taken_back - left),
+            "failed": len(self.failed),
+            "uncertain": len({one.step for one in self.open_steps} - self.done.keys()),
+            "rolled_back": len(taken_back),
+            "not_rolled_back": len(left),
+            "not_started": steps - len(self.intents.keys() | self.done.keys() | self.failed.keys()),
+        }
+        return {name: count for name, count in every.items() if count}
 
     def id_of(self, address: ResourceAddress) -> str | None:
         """The id that the platform gave this resource, as far as the run has got."""
@@ -191,8 +208,6 @@ class Replay:
         """
         if step.verb is Verb.DELETE and undone.remote_id:
             self.new_ids[step.address.platform, step.remote_id] = undone.remote_id
-        if undone.wire_digest:
-            self._shown[step.address.platform, undone.remote_id] = undone.wire_digest
         addresses, steps = self._around(step)
         for address in addresses:
             self.resources.pop(address, None)
@@ -230,7 +245,6 @@ class Replay:
             attributes=self.renamed(platform, record.attributes),
             remote_id=remote_id,
             deposed=tuple(self.new_id(platform, old) for old in record.deposed),
-            wire_digest=self._shown.get((platform, remote_id), record.wire_digest),
         )
 
 

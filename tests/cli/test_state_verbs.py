@@ -106,6 +106,8 @@ def test_an_address_may_be_moved(two: Project) -> None:
     (two.path / "lab.toml").rename(two.path / "hall.toml")
     two.write("hall.toml", LAB.replace("image", 'name = "hall"\nimage'))
     two.write("user.toml", USER.replace("runai.environment.lab", "runai.environment.hall"))
+    user = two.run("state", "show", "runai.environment.user").succeeded().out
+    assert "depends on runai.environment.hall" in user
     out = two.run("plan").succeeded().out
     assert "0 to add" in out or "No changes" in out
     assert two.hand().names() == ["lab", "user"]
@@ -295,7 +297,9 @@ def test_a_lock_is_broken_by_its_id(two: Project) -> None:
         )
         broken = two.run("unlock", "4f2a9c1d").succeeded()
         assert broken.out.startswith("Broke the lock held by ")
-        assert broken.out.endswith("\nThat process seems to be alive. It can write nothing more; stop it.\n")
+        assert broken.out.endswith(
+            "\nThat process seems to be alive. It writes nothing more here; stop it before you plan.\n"
+        )
         two.run("apply", "--auto-approve", "--lock-timeout", "0s").succeeded()
     finally:
         holder.communicate("\n")

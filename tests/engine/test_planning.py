@@ -282,6 +282,16 @@ def test_fields_show_the_names_of_what_they_refer_to() -> None:
 # --- moves ---
 
 
+def test_what_the_state_knows_as_another_resource_is_not_made_again() -> None:
+    """It would be refused as there already, at each apply; a rename is what was meant."""
+    lab = Laboratory()
+    lab.apply("box a size=1")
+    with pytest.raises(PlanImpossible) as caught:
+        lab.plan("box b name=a size=1", allow_deletes=True)
+    assert str(caught.value) == "fake.box.b would be the object that the state knows as fake.box.a (id id-1)"
+    assert '[[moved]]\n    from = "fake.box.a"\n    to = "fake.box.b"\n' in caught.value.hint
+
+
 def test_a_move_keeps_the_object() -> None:
     """The same object under its new address, without a write when nothing else changes."""
     lab = Laboratory()

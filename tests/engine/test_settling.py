@@ -9,6 +9,7 @@ import pytest
 from engine.laboratory import Laboratory, Moment, address, run
 
 from reconciler.core.events import Note
+from reconciler.core.report import Settlement
 from reconciler.engine.stack import Planned
 from reconciler.errors import Forbidden, OutcomeUnknown, PlanImpossible, ProviderError, Rejected, Unavailable
 from reconciler.state.records import Closed, UndoFailed
@@ -333,6 +334,54 @@ def test_a_platform_that_is_not_configured_any_more_leaves_the_run_open() -> Non
     assert lab.backend.open_run() == "run-002"
 
 
+def forgetting(lab: Laboratory, name: str) -> Settlement | None:
+    """Settle without the platform, and let go of what is called so."""
+
+    async def settle() -> Settlement | None:
+        with lab.locked("state rm") as lock:
+            stack = replace(lab.stack(), providers={})
+            return await stack.settle(lock, let_go=lambda one: one.name == name)
+
+    return run(settle())
+
+
+def test_a_step_on_a_platform_that_is_gone_for_good_can_be_let_go_of() -> None:
+    """By the address of what it was about, forward and backward; it says that nobody knows."""
+    lab = died("", "box a size=1", "after create box.a")
+    with pytest.raises(PlanImpossible):
+        forgetting(lab, "b")
+    settled = forgetting(lab, "a")
+    assert settled is not None
+    assert settled.conflicts == ("fake.box.a: let go of; nobody knows what came of its create",)
+    assert (lab.backend.open_run(), lab.resources) == (None, {})
+    broken = died(
+        "",
+        "box a size=1\nbox b size=1 after=box.a",
+        "after delete box.a",
+        prepare=lambda lab: lab.provider.fail.update({"create box.b": Rejected("no")}),
+    )
+    settled = forgetting(broken, "a")
+    assert settled is not None
+    assert settled.conflicts == ("fake.box.a: let go of; nobody knows what came of its create",)
+    assert list(broken.resources) == [address("box.a")]
+
+
+def test_a_settled_run_says_how_far_it_had_got() -> None:
+    """Each step in one bucket, in the history too."""
+    text = "\n".join(f"box {name} size=1" for name in "abcd")
+    lab = died("", text, "before create box.c")
+    lab.settle()
+    assert lab.backend.runs()[0].counts == {"done": 2, "failed": 1, "not_started": 1}
+    broken = died(
+        "",
+        "box a size=1\nbox b size=1\nbox c size=1 after=box.a,box.b",
+        "before delete box.a",
+        prepare=lambda lab: lab.provider.fail.update({"create box.c": Rejected("no")}),
+    )
+    broken.settle()
+    assert broken.backend.runs()[0].counts == {"failed": 1, "rolled_back": 1, "not_rolled_back": 1}
+
+
 @pytest.mark.parametrize("left", [0, 1, 2])
 def test_a_run_that_died_at_once_is_closed(left: int) -> None:
     """Its journal empty, or without a plan, or without a step."""
@@ -376,17 +425,12 @@ def test_what_a_dead_run_wrote_down_is_remembered_before_it_is_settled() -> None
 
 
 def under_another_address() -> tuple[Laboratory, Planned]:
-    """The state knows the object as another resource: its record was moved, its spec was not."""
+    """Since the plan was made, somebody gave an object of ours the name of one that is to be made."""
     lab = Laboratory(parallelism=1)
-    lab.apply("box a size=1")
-    moved = replace(lab.record("box.a"), address=address("box.other"))
-
-    async def move() -> None:
-        with lab.locked("state mv") as lock:
-            await lab.stack().edit(lock, "state mv", put=[moved], removed=[address("box.a")])
-
-    run(move())
-    return lab, lab.plan("box a size=1", allow_deletes=True)
+    lab.apply("box other size=1")
+    planned = lab.plan("box other size=1\nbox a size=1")
+    lab.hand("edit box.other name=a")
+    return lab, planned
 
 
 def test_an_unanswered_creation_does_not_take_what_another_resource_has() -> None:
@@ -398,7 +442,10 @@ def test_an_unanswered_creation_does_not_take_what_another_resource_has() -> Non
         "rolled back",
         {0: "fake.box.a: the object of this name (id id-1) is fake.box.other"},
     )
-    assert (lab.world(), lab.agreement()) == (["box.a size=1"], [])
+    assert (lab.world(), lab.agreement()) == (
+        ["box.a size=1"],
+        ["fake.box.other is not as remembered in name"],
+    )
 
 
 def test_a_creation_that_was_cut_off_does_not_take_what_another_resource_has() -> None:
@@ -412,4 +459,5 @@ def test_a_creation_that_was_cut_off_does_not_take_what_another_resource_has() -
     assert settled.findings == (
         "fake.box.a: not created; the object of this name (id id-1) is fake.box.other",
     )
-    assert (list(later.resources), later.agreement()) == ([address("box.other")], [])
+    assert list(later.resources) == [address("box.other")]
+    assert later.agreement() == ["fake.box.other is not as remembered in name"]

@@ -215,9 +215,9 @@ CASES = {
         step update new gpus=2 | from=old
         intend 0 secrets=key:8e
         done 0 id-1 digest=w2
-        undone 0 id-1 digest=w3
+        undone 0 id-1
         =>
-        old id-1 gpus=1 ignored=x | secrets=key:9f digest=w3
+        old id-1 gpus=1 ignored=x | secrets=key:9f digest=w1
     """,
     "a moved object that was let go of and written again, taken back": """
         had old id-1 gpus=1 hub=@id-0 | secrets=key:9f
@@ -236,9 +236,9 @@ CASES = {
         step update new gpus=2 hub=@id-9
         done 0 id-1
         done 1 id-1
-        undone 1 id-1 digest=w3
+        undone 1 id-1
         =>
-        new id-1 gpus=1 | secrets=key:9f digest=w3
+        new id-1 gpus=1 | secrets=key:9f
     """,
     "a move and a replacement taken back": """
         had old id-1 gpus=1
@@ -247,9 +247,9 @@ CASES = {
         done 0 id-1
         done 1 id-2
         undone 1
-        undone 0 id-3 digest=w3
+        undone 0 id-3
         =>
-        old id-3 gpus=1 | digest=w3
+        old id-3 gpus=1
     """,
     # --- replacements
     "a replacement that lets go of what refers to it": """
@@ -295,11 +295,11 @@ CASES = {
         rollback
         undone 3 id-2
         undone 2
-        undone 1 id-9 digest=w9
-        undone 0 id-2 digest=w8
+        undone 1 id-9
+        undone 0 id-2
         =>
-        hub id-9 key=a | digest=w9
-        lab id-2 credentials=@id-9 deep=[@id-9,@id-5] gpus=1 | digest=w8
+        hub id-9 key=a | digest=w1
+        lab id-2 credentials=@id-9 deep=[@id-9,@id-5] gpus=1
     """,
     "the old object is removed after the new one is there": """
         had lab id-1 shape=a | deposed=id-0
@@ -329,16 +329,33 @@ CASES = {
         =>
         lab id-1 shape=a | deposed=id-0 digest=w1
     """,
+    "what replaced an object stays, and who referred to the old one refers to it": """
+        had hub id-1 key=a
+        had lab id-2 credentials=@id-1
+        step update lab credentials=null
+        step delete hub | id=id-1
+        step create hub key=b
+        done 0 id-2
+        done 1 id-1
+        done 2 id-3
+        rollback
+        undo-failed 2
+        undo-failed 1 id-3
+        undone 0 id-2
+        =>
+        hub id-3 key=b
+        lab id-2 credentials=@id-3
+    """,
     "the old object is made again, then the new one is taken back": """
         had lab id-1 shape=a | deposed=id-0
         step create lab shape=b | id=id-1 deposes
         step delete lab | id=id-1 deposes
         done 0 id-2 digest=w2
         done 1 id-1
-        undone 1 id-9 digest=w9
+        undone 1 id-9
         undone 0
         =>
-        lab id-9 shape=a | deposed=id-0 digest=w9
+        lab id-9 shape=a | deposed=id-0
     """,
     "the old object is made again, and the new one could not be taken back": """
         had lab id-1 shape=a
@@ -346,7 +363,7 @@ CASES = {
         step delete lab | id=id-1 deposes
         done 0 id-2 digest=w2
         done 1 id-1
-        undone 1 id-9 digest=w9
+        undone 1 id-9
         undo-failed 0
         =>
         lab id-2 shape=b | deposed=id-9 digest=w2
@@ -371,17 +388,17 @@ CASES = {
         step update lab gpus=2 image=null key=x
         intend 0 secrets=key:8e
         done 0 id-1 digest=w2
-        undone 0 id-1 digest=w3
+        undone 0 id-1
         =>
-        lab id-1 gpus=1 image=a | secrets=key:9f digest=w3 after=hub protected
+        lab id-1 gpus=1 image=a | secrets=key:9f digest=w1 after=hub protected
     """,
     "a delete taken back": """
         had lab id-1 gpus=1 | secrets=key:9f digest=w1 after=hub protected
         step delete lab | id=id-1
         done 0 id-1
-        undone 0 id-2 digest=w2
+        undone 0 id-2
         =>
-        lab id-2 gpus=1 | secrets=key:9f digest=w2 after=hub protected
+        lab id-2 gpus=1 | secrets=key:9f digest=w1 after=hub protected
     """,
     "a delete of what was gone already, taken back": """
         had lab id-1 gpus=1 | digest=w1
@@ -515,9 +532,9 @@ def record(word: str, text: str) -> Record:
         case "undoing":
             return Undoing(at, f"r1.{at}.undo")
         case "undone":
-            return Undone(at, remote_id, digest)
+            return Undone(at, remote_id)
         case "undo-failed":
-            return UndoFailed(at, "no")
+            return UndoFailed(at, "no", instead=remote_id)
     raise AssertionError(word)
 
 

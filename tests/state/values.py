@@ -238,8 +238,8 @@ RECORDS = (
     Failed(1, "no “room”", "asked"),
     RollbackBegun("a step failed"),
     Undoing(0, "r1.0.undo"),
-    Undone(0, "id-10", "sha256:78", "found"),
-    UndoFailed(1, "gone", "DELETE /x", "asked"),
+    Undone(0, "id-10", "found"),
+    UndoFailed(1, "gone", "DELETE /x", "asked", "id-11"),
     Edited(tuple(STATE.resources.values()), (LAB, HUB)),
     CLOSED,
 )

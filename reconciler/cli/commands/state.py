@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -109,13 +110,15 @@ def _edit(
     session: Session,
     what: str,
     change: Any,
+    *,
+    let_go: Callable[[ResourceAddress], bool] = lambda address: False,
 ) -> int:
     """Take the lock, settle, let *change* say what to put and remove, commit."""
 
     async def work(lock: Lock) -> list[str]:
         with Progress(context.output) as progress:
             async with session.stack(progress) as stack:
-                await stack.settle(lock)
+                await stack.settle(lock, let_go=let_go)
                 put, removed, lines = change(session.backend.load())
                 await stack.edit(lock, what, put=put, removed=removed)
                 return list(lines)
@@ -143,7 +146,12 @@ def mv(context: Context, /, old: str, new: str, **options: Any) -> int:
         record = _record(state, before)
         if after in state.resources:
             raise UsageError(f"the state knows {after} already")
-        return [replace(record, address=after)], [before], [f"{before} is {after} now."]
+        needing = [
+            replace(other, depends_on=tuple(after if one == before else one for one in other.depends_on))
+            for other in state.resources.values()
+            if before in other.depends_on
+        ]
+        return [replace(record, address=after), *needing], [before], [f"{before} is {after} now."]
 
     return _edit(context, Session.open(context, **options), f"state mv {old} {new}", change)
 
@@ -156,13 +164,17 @@ def mv(context: Context, /, old: str, new: str, **options: Any) -> int:
 def rm(context: Context, /, globs: tuple[str, ...], **options: Any) -> int:
     """Forget addresses that match GLOBS. The objects stay on the platform, unmanaged."""
 
+    def is_meant(address: ResourceAddress) -> bool:
+        return any(fnmatchcase(str(address), glob) for glob in globs)
+
     def change(state: State) -> Any:
-        chosen = [a for a in sorted(state.resources) if any(fnmatchcase(str(a), glob) for glob in globs)]
+        chosen = [address for address in sorted(state.resources) if is_meant(address)]
         if not chosen:
             raise UsageError(f"the state knows nothing like {' '.join(globs)}")
         return [], chosen, [f"Forgot {address}; its object is unmanaged now." for address in chosen]
 
-    return _edit(context, Session.open(context, **options), f"state rm {' '.join(globs)}", change)
+    what = f"state rm {' '.join(globs)}"
+    return _edit(context, Session.open(context, **options), what, change, let_go=is_meant)
 
 
 @command.command("pull")

@@ -18,12 +18,14 @@ from reconciler.cli.session import Session
 def command(context: Context, /, lock_id: str, **options: Any) -> int:
     """Break the lock with this ID, as the message of a waiting command shows it.
 
-    The process that held it can write nothing more, should it still run.
+    The process that held it can write no state and no journal any more, should
+    it still run. What it sent to a platform already may still take effect: stop
+    it first.
     """
     session = Session.open(context, **options)
     info, alive = session.backend.unlock(lock_id)
     seems = {
-        True: "That process seems to be alive. It can write nothing more; stop it.",
+        True: "That process seems to be alive. It writes nothing more here; stop it before you plan.",
         False: "That process is gone.",
         None: "Whether that process is alive cannot be seen from here.",
     }[alive]
