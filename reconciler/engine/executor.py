@@ -28,11 +28,11 @@ from reconciler.core.events import (
     StepSkipped,
     StepStarted,
 )
-from reconciler.core.model import Phase, Plan, Remote, ResourceAddress, Reversal, Step, Verb
+from reconciler.core.model import Path, Phase, Plan, Remote, ResourceAddress, Reversal, Step, Verb
 from reconciler.core.ports import Journal, Lock, Provider, Reader, Reporter, ResourceKind
 from reconciler.core.report import Outcome
 from reconciler.engine.concurrency import walk
-from reconciler.engine.secrets import Secrets, describe, keyed_hash
+from reconciler.engine.secrets import HIDDEN, Secrets, describe, keyed_hash
 from reconciler.errors import (
     AlreadyExists,
     ObjectMoved,
@@ -129,7 +129,8 @@ class Executor:
 
     *replay* starts as the state and follows the journal; *journal* is open
     for adding, under *lock*. *secret_key* keys the hashes of secrets that go into the
-    state. *stop* turns true when nothing new may be started.
+    state. *stop* turns true when nothing new may be started. *shown* says
+    whether a value of a live object may be written down.
     """
 
     def __init__(
@@ -146,6 +147,7 @@ class Executor:
         report: Reporter,
         parallelism: int,
         stop: Callable[[], bool],
+        shown: Callable[[Path, Any], bool],
     ) -> None:
         self._plan = plan
         self._run = run
@@ -158,6 +160,7 @@ class Executor:
         self._report = report
         self._parallelism = parallelism
         self._stop = stop
+        self._shown = shown
         self._before = dict(replay.resources)
         # Fingerprints of what this run wrote, by platform, kind and id.
         self._own: dict[tuple[str, str, str], str] = {}
@@ -253,13 +256,32 @@ class Executor:
     async def _intend(self, step: Step, before: Remote | None) -> None:
         image = None
         if before is not None:
-            concealed = self._secrets.conceal(before.attributes.values_)
+            concealed = self._secrets.conceal(self._without_typed(step, before))
             if concealed != before.attributes.values_:
                 self._originals[step.number] = before.attributes
             image = PreImage(before.id, Attributes(concealed), before.version)
         record = Intended(step.number, self._key(step), image, self._hashes(step.attributes))
         await self._journal.append(record)
         self._replay.add(record)
+
+    def _without_typed(self, step: Step, before: Remote) -> dict[str, Any]:
+        """The fields of *before*, without what looks like a secret that somebody typed in by hand.
+
+        What we wrote ourselves is none: specs refer to their secrets.
+        """
+        record = self._before.get(step.moved_from or step.address)
+        ours = record.attributes.values_ if record is not None and record.remote_id == before.id else {}
+        return {
+            key: value if key in ours and ours[key] == value else self._shown_only((key,), value)
+            for key, value in before.attributes.items()
+        }
+
+    def _shown_only(self, path: Path, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: self._shown_only((*path, key), one) for key, one in value.items()}
+        if isinstance(value, list):
+            return [self._shown_only((*path, number), one) for number, one in enumerate(value)]
+        return value if self._shown(path, value) else HIDDEN
 
     def _key(self, step: Step) -> str:
         return f"{self._run}.{step.number}"

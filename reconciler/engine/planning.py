@@ -356,7 +356,7 @@ class _Work:
         changed: frozenset[str] = frozenset()
         if resource is not None:
             resource = self._with_ids(resource)
-            if record is not None and kind.write_only:
+            if kind.write_only:
                 changed = self._changed_secrets(resource, record)
         decision = decide(
             kind,
@@ -423,20 +423,22 @@ class _Work:
         attributes = Attributes(replace_markers(resource.attributes.values_, REF, known))
         return replace(resource, attributes=attributes)
 
-    def _changed_secrets(self, resource: Resource, record: ResourceState) -> frozenset[str]:
+    def _changed_secrets(self, resource: Resource, record: ResourceState | None) -> frozenset[str]:
+        """The fields whose secret is another than *record* says. Warns of secrets that cannot be had."""
         changed: set[str] = set()
         for path, reference in marked(resource.attributes.values_, SECRET):
-            known = record.secrets.get(".".join(map(str, path)))
-            if known is None:
-                continue
+            known = record.secrets.get(".".join(map(str, path))) if record is not None else None
             try:
                 value = self._planner.secrets.value(reference)
             except SecretUnavailable as error:
-                self.warnings.append(
-                    f"{resource.address}: cannot tell whether {describe(reference)} changed: {error}"
+                what = (
+                    f"{error}; apply will need it"
+                    if known is None
+                    else f"cannot tell whether {describe(reference)} changed: {error}"
                 )
+                self.warnings.append(f"{resource.address}: {what}")
                 continue
-            if keyed_hash(self._state.secret_key, value) != known:
+            if known is not None and keyed_hash(self._state.secret_key, value) != known:
                 changed.add(str(path[0]))
         return frozenset(changed)
 

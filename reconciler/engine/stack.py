@@ -49,6 +49,7 @@ from reconciler.errors import (
     Complaint,
     PlanRefused,
     PlanStale,
+    SecretUnavailable,
     StateError,
     StateMoved,
     StateUnreadable,
@@ -248,6 +249,7 @@ class Stack:
                 report=self.report,
                 parallelism=self.parallelism,
                 stop=self.stop,
+                shown=self.shown,
             )
             self.report(RunStarted(run, len(plan.steps)))
             outcome = await executor.run(on_failure)
@@ -299,11 +301,20 @@ class Stack:
         return replace(plan, changes=tuple(map(hidden, plan.changes)))
 
     def _resolve_secrets(self, plan: Plan) -> None:
-        """Have every secret at hand before the first step, not in the middle."""
+        """Have every secret at hand before the first step, not in the middle. Names all that are missing."""
+        missing: list[str] = []
         for step in plan.steps:
             if step.attributes is not None and step.verb is not Verb.DELETE:
                 for _, reference in marked(step.attributes.values_, SECRET):
-                    self.secrets.value(reference)
+                    try:
+                        self.secrets.value(reference)
+                    except SecretUnavailable as error:
+                        missing.append(f"{step.address}: {error}")
+        if missing:
+            raise SecretUnavailable(
+                "\n".join(dict.fromkeys(missing)),
+                hint="Nothing was done. Specs take their secrets from there; put them there and run again.",
+            )
 
     async def edit(
         self,

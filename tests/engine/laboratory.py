@@ -275,7 +275,7 @@ class Laboratory:
             new_lineage=lambda: "lineage",
             new_key=lambda: "5e" * 32,
             complain=lambda resource, problem: Complaint(problem.summary, resource.source.file),
-            shown=lambda path, value: True,
+            shown=lambda path, value: "typed-in" not in str(value),
             parallelism=self.parallelism,
             tool="test",
             stop=lambda: self.stop(),

@@ -747,11 +747,15 @@ def test_a_plan_of_another_state_is_not_begun() -> None:
 
 
 def test_a_secret_that_cannot_be_had_stops_a_run_before_it_begins() -> None:
-    """Not in the middle."""
+    """Not in the middle; every one of them is named, with who needs it."""
     lab = Laboratory()
-    planned = lab.plan("box a size=1\nkey k secret=$NOBODY")
-    with pytest.raises(SecretUnavailable, match="the environment variable NOBODY is not set"):
+    planned = lab.plan("box a size=1\nkey k secret=$NOBODY\nkey l secret=$NEITHER")
+    with pytest.raises(SecretUnavailable) as caught:
         lab.carry_out(planned)
+    assert str(caught.value).splitlines() == [
+        "fake.key.k: the environment variable NOBODY is not set",
+        "fake.key.l: the environment variable NEITHER is not set",
+    ]
     assert (lab.backend.journals, lab.world()) == ({}, [])
 
 

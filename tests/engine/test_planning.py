@@ -733,10 +733,11 @@ def test_a_secret_that_cannot_be_had_is_a_warning_of_the_plan() -> None:
     lab = Laboratory()
     lab.apply("key k secret=$HUB")
     del lab.environment["HUB"]
-    planned = lab.plan("key k secret=$HUB\nbox a size=1")
-    assert lab.changes(planned) == ["create box.a (new)"]
+    planned = lab.plan("key k secret=$HUB\nkey new secret=$NOBODY")
+    assert lab.changes(planned) == ["create key.new (new)"]
     assert planned.plan.warnings == (
         "fake.key.k: cannot tell whether env HUB changed: the environment variable HUB is not set",
+        "fake.key.new: the environment variable NOBODY is not set; apply will need it",
     )
 
 

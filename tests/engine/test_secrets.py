@@ -270,6 +270,23 @@ def test_what_used_a_replaced_secret_is_put_back_onto_the_new_one(size: int) -> 
     assert lab.steps(lab.plan("key k secret=$HUB\nbox b size=1 uses=@key.k")) == []
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_somebody_typed_in_by_hand_is_in_no_journal(fails: bool) -> None:
+    """An object with a password in clear is written over, and put back whole where the run fails."""
+    lab = Laboratory(parallelism=1)
+    lab.apply('box a tags={"x":"1"} size=1')
+    lab.hand("edit box.a note=typed-in-password")
+    lab.provider.edit(lab.id_of("box.a"), tags={"x": "1", "p": ["typed-in-too"]})
+    world = lab.world()
+    planned = lab.plan('box a tags={"x":"1"} size=2\nbox z after=box.a')
+    if fails:
+        lab.provider.fail["create box.z"] = Rejected("no")
+    report = lab.carry_out(planned)
+    assert report.outcome == ("rolled back" if fails else "applied")
+    assert (lab.world() == world) is fails
+    assert "typed-in" not in repr(lab.backend.journals)
+
+
 def test_an_overwritten_secret_comes_back_while_its_reference_gives_the_same_value() -> None:
     """The spec took another reference; the old one still has the old value."""
     lab = Laboratory(parallelism=1)
