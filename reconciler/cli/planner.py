@@ -10,7 +10,8 @@ from reconciler.cli.progress import Progress
 from reconciler.cli.session import Session, run_async
 from reconciler.core.model import ResourceAddress, SpecSet
 from reconciler.core.ports import Lock
-from reconciler.engine.planning import Planned, PlanOptions
+from reconciler.engine.planning import Planned
+from reconciler.engine.selection import PlanOptions
 from reconciler.render.text import plan_lines
 
 __all__ = ["make_plan", "plan_options", "show_plan"]

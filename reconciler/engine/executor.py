@@ -12,10 +12,9 @@ that died.
 
 from __future__ import annotations
 
-import asyncio
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from pathlib import PurePath
 from typing import Any, TypeVar
 
@@ -28,20 +27,19 @@ from reconciler.core.events import (
     StepSkipped,
     StepStarted,
 )
-from reconciler.core.model import Path, Phase, Plan, Remote, ResourceAddress, Reversal, Step, Verb
+from reconciler.core.model import Path, Phase, Plan, Remote, Reversal, Step, Verb
 from reconciler.core.ports import Journal, Lock, Provider, Reader, Reporter, ResourceKind
 from reconciler.core.report import Outcome
 from reconciler.engine.concurrency import walk
 from reconciler.engine.secrets import HIDDEN, Secrets, describe, keyed_hash
+from reconciler.engine.writes import Writes, asked, differing, place
 from reconciler.errors import (
-    AlreadyExists,
     ObjectMoved,
     OutcomeUnknown,
     ProviderError,
     ReconcilerError,
     SecretUnavailable,
     StateError,
-    WriteNotApplied,
 )
 from reconciler.state.records import (
     Done,
@@ -56,48 +54,11 @@ from reconciler.state.records import (
 )
 from reconciler.state.replay import Replay
 
-__all__ = ["Executor", "differing", "look", "place", "remedy"]
+__all__ = ["Executor", "remedy"]
 
 T = TypeVar("T")
 
 _RANK = {Phase.CONSTRUCTIVE: 0, Phase.REPLACING: 1, Phase.DESTRUCTIVE: 2}
-_ATTEMPTS = 3
-
-
-def differing(kind: ResourceKind, wanted: Attributes, live: Remote) -> tuple[str, ...]:
-    """The managed attributes in which *live* is not as *wanted*, as far as it can be seen."""
-    seen = live.attributes.values_
-
-    def meant(key: str, value: Any) -> Any:
-        return kind.defaults.get(key) if value is None else value
-
-    return tuple(
-        key
-        for key, value in wanted.values_.items()
-        if key not in kind.write_only and meant(key, seen.get(key)) != meant(key, value)
-    )
-
-
-async def look(
-    ask: Callable[[], Awaitable[Remote | None]], accept: Callable[[Remote | None], bool], *, patience: float
-) -> Remote | None:
-    """What *ask* says as soon as *accept* takes it, or its last answer after *patience* seconds.
-
-    Some platforms show a write only a while after they accepted it.
-    """
-    deadline = time.monotonic() + patience
-    pause = 0.05
-    while True:
-        found = await ask()
-        if accept(found) or time.monotonic() >= deadline:
-            return found
-        await asyncio.sleep(min(pause, max(0.0, deadline - time.monotonic())))
-        pause = min(pause * 2, 2.0)
-
-
-def place(address: ResourceAddress, remote_id: str) -> tuple[str, str, str]:
-    """An object told from all others: two platforms, or two kinds, may use the same ids."""
-    return address.platform, address.kind, remote_id
 
 
 def remedy(reader: Reader, run: str, step: Step, remote_id: str) -> str:
@@ -163,6 +124,7 @@ class Executor:
         self._shown = shown
         self._before = dict(replay.resources)
         # Fingerprints of what this run wrote, by platform, kind and id.
+        self._writes = Writes(providers, owner=replay.owner, may_write=self._may_write)
         self._own: dict[tuple[str, str, str], str] = {}
         # Pre-images as the platform showed them, where the journal got them with secrets hidden.
         self._originals: dict[int, Attributes] = {}
@@ -283,6 +245,15 @@ class Executor:
             return [self._shown_only((*path, number), one) for number, one in enumerate(value)]
         return value if self._shown(path, value) else HIDDEN
 
+    def _may_write(self, again: bool) -> bool:
+        """Whether a write may be sent: not once the journal is lost, nor again once the lock is."""
+        if again:
+            try:
+                self._lock.check()
+            except StateError as error:
+                self.journal_error = error
+        return self.journal_error is None
+
     def _key(self, step: Step) -> str:
         return f"{self._run}.{step.number}"
 
@@ -300,62 +271,24 @@ class Executor:
                 return await self._delete(step)
 
     async def _create(self, step: Step) -> Done:
-        provider, kind = self._provider(step), self._kind(step)
         assert step.attributes is not None
         attributes = self._replay.resolved(step.attributes)
         sent = self._with_values(attributes)
         await self._intend(step, None)
-        remote_id = await self._made(step, sent, self._key(step))
+        remote_id = await self._writes.create(step, sent, self._key(step))
         done = Done(step.number, remote_id)
         try:
-            live = await self._read_back(provider, kind, step, remote_id, sent)
+            live = await self._writes.read_back(step, remote_id, sent)
         except ProviderError as error:
             raise _Halfway(error, done) from error
         self._own[place(step.address, remote_id)] = fingerprint(live)
         return Done(step.number, remote_id, live.wire_digest)
 
-    async def _made(self, step: Step, sent: Attributes, key: str) -> str:
-        """Create the object, once. Returns its id."""
-        provider, kind = self._provider(step), self._kind(step)
-        unsure = False
-        for _ in self._attempts():
-            try:
-                return await provider.create(step.address, sent, key=key)
-            except OutcomeUnknown:
-                unsure = True
-            except AlreadyExists:
-                if not unsure:
-                    raise
-                # Our own first attempt, most likely.
-            # Not seen at once is not proof: a platform may list an object a while after it was made.
-            found = await look(
-                lambda: self._asked(provider.find(kind.name, sent)),
-                lambda seen: seen is not None,
-                patience=provider.patience,
-            )
-            if found is None:
-                continue
-            if (owner := self._replay.owner(*place(step.address, found.id))) is not None:
-                raise AlreadyExists(
-                    f"{step.address}: the object of this name (id {found.id}) is {owner}",
-                    platform=step.address.platform,
-                )
-            if different := differing(kind, sent, found):
-                raise OutcomeUnknown(
-                    f"{step.address}: the answer to its creation was lost, and the object of this name "
-                    f"(id {found.id}) differs in {', '.join(different)}",
-                    platform=step.address.platform,
-                    hint="Somebody else may have made it. Look at it, then adopt or rename.",
-                )
-            return found.id
-        raise self._unanswered(step, "creation")
-
     async def _update(self, step: Step) -> Done:
-        provider, kind = self._provider(step), self._kind(step)
         assert step.attributes is not None
         attributes = self._replay.resolved(step.attributes)
         sent = self._with_values(attributes)
-        current = await self._current(provider, kind, step)
+        current = await self._current(step)
         if current is None:
             raise ObjectMoved(
                 f"{step.address} (id {step.remote_id}) is gone from the platform",
@@ -363,10 +296,10 @@ class Executor:
                 hint="Make the plan again; it will create it.",
             )
         await self._intend(step, current)
-        await self._wrote(step, sent, current)
+        await self._writes.update(step, sent, current)
         done = Done(step.number, current.id)
         try:
-            live = await self._read_back(provider, kind, step, current.id, sent)
+            live = await self._writes.read_back(step, current.id, sent)
         except ProviderError as error:
             raise _Halfway(error, done) from error
         self._own[place(step.address, current.id)] = fingerprint(live)
@@ -386,80 +319,17 @@ class Executor:
         left = {key: one for key, one in record.attributes.items() if key not in step.attributes}
         return "" if left and differing(self._kind(step), Attributes(left), live) else live.wire_digest
 
-    async def _wrote(self, step: Step, sent: Attributes, current: Remote) -> None:
-        """Write over *current*; again only when a read shows that it did not happen."""
-        provider, kind = self._provider(step), self._kind(step)
-        for _ in self._attempts():
-            try:
-                await provider.update(step.address, current.id, sent, previous=current)
-                return
-            except OutcomeUnknown:
-                found = await self._asked(provider.read(kind.name, current.id))
-            if found is not None and fingerprint(found) == fingerprint(current):
-                # It did not happen, or shows in nothing (a secret): writing it again does no harm.
-                continue
-            if found is not None and not differing(kind, sent, found):
-                return
-            raise OutcomeUnknown(
-                f"{step.address}: the answer to its update was lost, and the object is neither as it was "
-                "nor as it should be",
-                platform=step.address.platform,
-                hint="Somebody else may be changing it. Look at it, then make the plan again.",
-            )
-        raise self._unanswered(step, "update")
-
     async def _delete(self, step: Step) -> Done:
-        provider, kind = self._provider(step), self._kind(step)
-        current = await self._current(provider, kind, step)
+        current = await self._current(step)
         if current is None:
             return Done(step.number, step.remote_id)
         await self._intend(step, current)
-        await self._removed(step, step.remote_id)
+        await self._writes.delete(step, step.remote_id)
         return Done(step.number, step.remote_id)
 
-    async def _removed(self, step: Step, remote_id: str) -> None:
-        provider, kind = self._provider(step), self._kind(step)
-        for _ in self._attempts():
-            try:
-                await provider.delete(step.address, remote_id)
-            except OutcomeUnknown:
-                if await self._asked(provider.read(kind.name, remote_id)) is None:
-                    return
-                continue
-            left = await look(
-                lambda: self._asked(provider.read(kind.name, remote_id)),
-                lambda seen: seen is None,
-                patience=provider.patience,
-            )
-            if left is None:
-                return
-            raise WriteNotApplied(
-                f"{step.address}: the platform accepted the deletion, and the object is still there",
-                platform=step.address.platform,
-            )
-        raise self._unanswered(step, "deletion")
-
-    def _attempts(self) -> Iterator[int]:
-        """The tries of one write. None is left once journal or lock is lost: others may be at work."""
-        for number in range(_ATTEMPTS):
-            if number:
-                try:
-                    self._lock.check()
-                except StateError as error:
-                    self.journal_error = error
-            if self.journal_error is not None:
-                return
-            yield number
-
-    def _unanswered(self, step: Step, what: str) -> OutcomeUnknown:
-        return OutcomeUnknown(
-            f"{step.address}: no answer to its {what}, and nothing shows what came of it",
-            platform=step.address.platform,
-            hint="The next `reconciler plan` asks the platform again.",
-        )
-
-    async def _current(self, provider: Provider, kind: ResourceKind, step: Step) -> Remote | None:
+    async def _current(self, step: Step) -> Remote | None:
         """The object as it is now. Raises `ObjectMoved` when the step was planned on something else."""
+        provider, kind = self._provider(step), self._kind(step)
         current = await provider.read(kind.name, step.remote_id)
         if current is None:
             return None
@@ -479,44 +349,6 @@ class Executor:
             platform=step.address.platform,
             hint="Nothing was written to it. Make the plan again and look at the difference.",
         )
-
-    async def _read_back(
-        self, provider: Provider, kind: ResourceKind, step: Step, remote_id: str, wanted: Attributes
-    ) -> Remote:
-        live = await look(
-            lambda: provider.read(kind.name, remote_id),
-            lambda seen: seen is not None and not differing(kind, wanted, seen),
-            patience=provider.patience,
-        )
-        if live is None:
-            raise WriteNotApplied(
-                f"{step.address}: the platform accepted it as {remote_id}, and does not show it "
-                f"after {provider.patience:g} s",
-                platform=step.address.platform,
-            )
-        if different := differing(kind, wanted, live):
-            raise WriteNotApplied(
-                f"{step.address}: the platform accepted the write, and {', '.join(different)} "
-                f"{'is' if len(different) == 1 else 'are'} not as written",
-                platform=step.address.platform,
-                hint="The platform may not support this value, or a policy of its own changes it.",
-            )
-        return live
-
-    async def _asked(self, question: Awaitable[T]) -> T:
-        """The answer to a question about an unsettled write; no answer leaves it unsettled."""
-        try:
-            return await question
-        except (OutcomeUnknown, WriteNotApplied):
-            raise
-        except ProviderError as error:
-            raise OutcomeUnknown(
-                f"it is not known whether a write happened: {error}",
-                platform=error.platform,
-                call=error.call,
-                status=error.status,
-                hint="The next `reconciler plan` asks the platform again.",
-            ) from error
 
     # --- secrets ---
 
@@ -656,7 +488,7 @@ class Executor:
                     return Undone(step.number)
                 self._check_left(step, current)
                 await self._intend_undo(step, key)
-                await self._removed(step, done.remote_id)
+                await self._writes.delete(step, done.remote_id)
                 return Undone(step.number)
             case Verb.UPDATE:
                 assert before is not None
@@ -674,8 +506,8 @@ class Executor:
                     )
                 self._check_left(step, current)
                 await self._intend_undo(step, key)
-                await self._wrote(step, sent, current)
-                await self._asked(self._read_back(provider, kind, step, remote_id, sent))
+                await self._writes.update(step, sent, current)
+                await asked(self._writes.read_back(step, remote_id, sent))
                 # Without the wire digest: what was there may not have been what the state says.
                 return Undone(step.number, remote_id)
             case Verb.DELETE:
@@ -684,10 +516,10 @@ class Executor:
                 wanted = Attributes({**was, **self._unshown(step, kind.write_only)})
                 sent = self._with_values(self._replay.renamed(step.address.platform, wanted))
                 await self._intend_undo(step, key)
-                new_id = await self._made(step, sent, key)
+                new_id = await self._writes.create(step, sent, key)
                 undone = Undone(step.number, new_id)
                 try:
-                    await self._read_back(provider, kind, step, new_id, sent)
+                    await self._writes.read_back(step, new_id, sent)
                 except ProviderError as error:
                     raise _Halfway(error, undone) from error
                 return undone

@@ -17,9 +17,10 @@ from reconciler.core.model import ResourceAddress, State, Step, Verb
 from reconciler.core.ports import Lock, Reader, ResourceKind, StateBackend
 from reconciler.core.report import Settlement
 from reconciler.engine.commit import close_run
-from reconciler.engine.executor import differing, look, place, remedy
+from reconciler.engine.executor import remedy
 from reconciler.engine.refresh import served
 from reconciler.engine.secrets import HIDDEN
+from reconciler.engine.writes import differing, look, place
 from reconciler.errors import PlanImpossible
 from reconciler.state.records import Begun, Done, Failed, Intended, Record, UndoFailed, Undoing, Undone
 from reconciler.state.replay import Replay, replay

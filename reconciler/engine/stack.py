@@ -39,12 +39,15 @@ from reconciler.core.policy import Policy
 from reconciler.core.ports import Lock, Problem, Provider, Reader, Reporter, StateBackend
 from reconciler.core.report import Drifted, DriftReport, Outcome, RunReport, Settlement
 from reconciler.engine.commit import close_run
-from reconciler.engine.executor import Executor, place
+from reconciler.engine.decisions import Planner
+from reconciler.engine.executor import Executor
 from reconciler.engine.inventory import Entry, inventory
-from reconciler.engine.planning import Planned, Planner, PlanOptions, make_plan, usage, wished
+from reconciler.engine.planning import Planned, make_plan, usage, wished
 from reconciler.engine.recovery import foresee, settle
 from reconciler.engine.refresh import refresh
 from reconciler.engine.secrets import Secrets
+from reconciler.engine.selection import PlanOptions
+from reconciler.engine.writes import place
 from reconciler.errors import (
     Complaint,
     PlanRefused,

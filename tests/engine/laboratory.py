@@ -41,9 +41,9 @@ from reconciler.core.model import (
 from reconciler.core.policy import Policy
 from reconciler.core.ports import Journal, Lock, ResourceKind
 from reconciler.core.report import RunReport, Settlement
-from reconciler.engine.executor import differing
 from reconciler.engine.secrets import Secrets
 from reconciler.engine.stack import Planned, PlanOptions, Stack
+from reconciler.engine.writes import differing
 from reconciler.errors import Complaint
 from reconciler.state import codec
 from reconciler.state.records import Intended, Record, Undoing
