@@ -3,12 +3,13 @@
 VENV := .venv
 BIN := $(VENV)/bin
 N ?= 1000
+SEED ?= 1
 
 # The first Python that is new enough.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench chaos clean
 
 help: ## Show this.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -39,6 +40,9 @@ lint: $(VENV)/.test ## Run ruff and mypy.
 
 bench: $(VENV)/.test ## Time whole commands at N resources (make bench N=10000), Terraform beside them if it is there.
 	$(BIN)/python benchmarks/run.py $(N)
+
+chaos: $(VENV)/.test ## Kill N commands at seeded instants and look at what is left (make chaos N=1000 SEED=1).
+	PYTHONPATH=tests $(BIN)/python -m chaos $(N) --seed $(SEED)
 
 clean: ## Remove what the commands above made.
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis states/*/.reconciler

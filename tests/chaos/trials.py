@@ -16,10 +16,15 @@ from chaos.world import PROFILES, World
 TRIALS_A_WORLD = 20
 """A world starts anew so often, so that a trial that went wrong is soon reached again."""
 
-_CALLS = 450
-"""About as many calls as an apply of a world makes."""
-_SECONDS = 0.6
-"""About as long as an apply of a world takes."""
+
+def _calls(world: World) -> int:
+    """About as many calls as an apply of this world makes."""
+    return 60 + 16 * world.size
+
+
+def _seconds(world: World) -> float:
+    """About as long as an apply of this world takes."""
+    return 0.1 + 0.02 * world.size
 
 
 @dataclass
@@ -32,13 +37,13 @@ class Tally:
 
 
 def _kill(world: World, chance: random.Random) -> bool:
-    trouble = Trouble("kill", chance.randint(1, _CALLS), chance.choice(("before", "after")))
+    trouble = Trouble("kill", chance.randint(1, _calls(world)), chance.choice(("before", "after")))
     return world.run(*_doing(chance), trouble=trouble) == -signal.SIGKILL
 
 
 def _kill_at_random_instant(world: World, chance: random.Random) -> bool:
     command = world.command(*_doing(chance))
-    command.kill_after(chance.uniform(0, _SECONDS))
+    command.kill_after(chance.uniform(0, _seconds(world)))
     code = command.wait()
     world.log.append(f"killed at a random instant: {code}")
     return code == -signal.SIGKILL
@@ -54,18 +59,18 @@ def _kill_and_kill_what_settles_it(world: World, chance: random.Random) -> bool:
 
 def _power_cut(world: World, chance: random.Random) -> bool:
     seed = str(chance.random())
-    trouble = Trouble("power cut", chance.randint(1, _CALLS), chance.choice(("before", "after")), seed)
+    trouble = Trouble("power cut", chance.randint(1, _calls(world)), chance.choice(("before", "after")), seed)
     return world.run(*_doing(chance), trouble=trouble) == -signal.SIGKILL
 
 
 def _full_disk(world: World, chance: random.Random) -> bool:
-    return world.run(*_doing(chance), trouble=Trouble("full disk", chance.randint(1, _CALLS))) != 0
+    return world.run(*_doing(chance), trouble=Trouble("full disk", chance.randint(1, _calls(world)))) != 0
 
 
 def _signals(world: World, chance: random.Random) -> bool:
     command = world.command(*_doing(chance))
     first = chance.choice((signal.SIGINT, signal.SIGTERM))
-    time.sleep(chance.uniform(0.1, _SECONDS))
+    time.sleep(chance.uniform(0.1, _seconds(world)))
     os.kill(command.pid, first)
     if chance.random() < 0.5:
         time.sleep(chance.uniform(0, 0.02))

@@ -109,9 +109,9 @@ class World:
         found = re.search(r"http://\S+", self._server.stdout.readline())
         assert found is not None
         self.url = found[0]
-        self._hand = Hand(self.platform / ".reconciler" / "embedded" / "runai.sqlite")
+        self.hand = Hand(self.platform / ".reconciler" / "embedded" / "runai.sqlite")
         for number in range(3):
-            self._hand.create(f"of-others-{number}")
+            self.hand.create(f"of-others-{number}")
         self.others = {id_: text for id_, (name, text) in self._live().items() if name.startswith("of-")}
         return self
 

@@ -1,0 +1,76 @@
+"""Commands die at real instants, against a platform in a process of its own: nothing is lost.
+
+The short part of what ``make chaos N=1000`` does at length. What a trial is,
+and what is looked at after it, is in `chaos.world` and `chaos.trials`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+from chaos.trials import KINDS
+from chaos.victim import Trouble
+from chaos.world import World
+
+
+@pytest.fixture(scope="module", params=["calm", "lossy"])
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """A stack and a platform that several trials share."""
+    found = World(f"short {request.param}", request.param, size=8)
+    with found:
+        yield found
+    found.forget()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_lost(world: World, kind: str) -> None:
+    """Two commands each: then platform, state and specs agree, and no secret is written anywhere."""
+    chance = random.Random(kind)
+    for _ in range(2):
+        world.wish()
+        KINDS[kind](world, chance)
+        wrong = world.settled()
+        assert wrong == [], world.log[-8:]
+
+
+def test_a_command_is_hit_where_it_is_told_to_be() -> None:
+    """The harness counts calls the same way each time, and kills at the one it is given."""
+    found = World("hit", "calm", size=2)
+    with found:
+        found.wish()
+        assert found.until(0, "plan") == ""
+        command = found.command("apply", "--auto-approve")
+        assert command.wait() == 0
+        assert command.calls > 50
+        found.wish()
+        marks = [len(list((found.stack / ".reconciler" / "runs").iterdir()))]
+        for at in (1, 40):
+            assert found.run("apply", "--auto-approve", trouble=Trouble("kill", at)) == -9
+            marks.append(len(list((found.stack / ".reconciler" / "runs").iterdir())))
+        assert all(first <= then for first, then in pairwise(marks))
+        assert found.settled() == []
+    found.forget()
+
+
+def test_the_harness_sees_what_is_wrong() -> None:
+    """An orphan, a lost object, one of others that was touched, a secret in a file: each is said."""
+    found = World("wrong", "calm", size=2)
+    with found:
+        found.wish()
+        assert found.settled() == []
+        hand = found.hand
+        mine = min(name for name in found.specs if name.startswith("env-"))
+        assert found.wrongs() == []
+        orphan = hand.create("orphan")
+        assert found.wrongs() == [f"orphaned: orphan ({orphan})"]
+        hand.delete("orphan")
+        hand.edit("of-others-1", image="changed")
+        assert [one.partition(":")[0] for one in found.wrongs()] == ["an object of others was touched"]
+        hand.delete(mine)
+        assert [one.partition(":")[0] for one in found.wrongs()][0] == "lost"
+        (found.stack / "note.txt").write_text(found.secret)
+        assert found.leaks() == ["a secret is in stack/note.txt"]
+    found.forget()
