@@ -57,7 +57,7 @@ def test_a_command_is_hit_where_it_is_told_to_be() -> None:
 
 def test_the_harness_sees_what_is_wrong() -> None:
     """An orphan, a lost object, one of others that was touched, a secret in a file: each is said."""
-    found = World("wrong", "calm", size=2)
+    found = World("wrong", "calm", size=6)
     with found:
         found.wish()
         assert found.settled() == []
@@ -70,7 +70,7 @@ def test_the_harness_sees_what_is_wrong() -> None:
         hand.edit("of-others-1", image="changed")
         assert [one.partition(":")[0] for one in found.wrongs()] == ["an object of others was touched"]
         hand.delete(mine)
-        assert [one.partition(":")[0] for one in found.wrongs()][0] == "lost"
+        assert next(one.partition(":")[0] for one in found.wrongs()) == "lost"
         (found.stack / "note.txt").write_text(found.secret)
         assert found.leaks() == ["a secret is in stack/note.txt"]
     found.forget()
