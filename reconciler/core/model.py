@@ -354,6 +354,8 @@ class Plan:
     A value, never a flag: who has the plan has everything that apply needs.
     ``partial`` says in words what ``--target`` and ``--exclude`` left out.
     ``refusals`` are thresholds and policies that forbid it as it stands.
+    ``undoes`` is the run that it takes back; such a plan, like that of a
+    destroy, does not come from the specs.
     """
 
     stack: str
@@ -367,6 +369,7 @@ class Plan:
     partial: tuple[str, ...] = ()
     tool: str = ""
     destroy: bool = False
+    undoes: str = ""
 
     @property
     def is_empty(self) -> bool:

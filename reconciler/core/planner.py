@@ -420,6 +420,7 @@ def plan_digest(plan: Plan) -> str:
         plan.stack,
         plan.base.lineage,
         plan.destroy,
+        plan.undoes,
         [[c.address, c.action, c.reason, c.fields, c.remote_id, c.irreversible] for c in plan.changes],
         plan.steps,
     ]

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from glob import escape
 from typing import Any
 
 from reconciler.core.attributes import SECRET, marked
@@ -45,8 +46,10 @@ from reconciler.engine.inventory import Entry, inventory
 from reconciler.engine.planning import Planned, make_plan, usage, wished
 from reconciler.engine.recovery import foresee, settle
 from reconciler.engine.refresh import refresh
+from reconciler.engine.resume import rest_of
 from reconciler.engine.secrets import Secrets
 from reconciler.engine.selection import PlanOptions
+from reconciler.engine.undo import before_run
 from reconciler.engine.writes import place
 from reconciler.errors import (
     Complaint,
@@ -116,6 +119,24 @@ class Stack:
         """What would bring the platforms to *specs*. Changes nothing anywhere."""
         return await make_plan(self.planner(), specs, self.remembered(), options)
 
+    async def undo(self, run: str, options: PlanOptions) -> Planned:
+        """What would bring the platforms back to before *run*. See `before_run`."""
+        state = self.remembered()
+        found = before_run(run, self.backend, state, self.secrets)
+        targets = tuple(escape(str(address)) for address in sorted(found.addresses))
+        planned = await make_plan(self.planner(), found.specs, state, replace(options, targets=targets))
+        plan = planned.plan
+        changes = tuple(replace(change, source=None) for change in plan.changes)
+        # Nobody asked for a part of it: what is left out is no part of the run.
+        return replace(planned, plan=replace(plan, undoes=run, changes=changes, partial=()))
+
+    async def resume(self, run: str, specs: SpecSet) -> Planned:
+        """The rest of a run that was cut off, ready to apply. See `rest_of` and `verify`."""
+        tale = Replay(resources={})
+        for record in self.backend.records(run):
+            tale.add(record)
+        return await self.verify(rest_of(run, tale, self.backend.load()), specs)
+
     def planner(self) -> Planner:
         """What making plans needs of this stack."""
         return Planner(
@@ -132,7 +153,7 @@ class Stack:
             moved.append(_moved_state(plan.base, state.stamp))
         if plan.tool != self.tool:
             moved.append(f"the plan was made by {plan.tool or 'another program'}; this is {self.tool}")
-        if not plan.destroy and plan.specs_digest != specs.digest:
+        if not plan.destroy and not plan.undoes and plan.specs_digest != specs.digest:
             moved.append("the specs are not those that the plan was made from")
         if not moved:
             moved += await self._moved_objects(plan, state)
@@ -234,7 +255,7 @@ class Stack:
             revision=plan.revision,
             on_failure=on_failure,
         )
-        planned_record = PlannedRecord(self._concealed(plan))
+        planned_record = PlannedRecord(self._concealed(plan), _touched(plan, state))
         journal = self.backend.begin(run, lock)
         try:
             journal.write(begun)
@@ -440,6 +461,12 @@ def _moved_state(planned: Stamp, now: Stamp) -> str:
     if planned.lineage != now.lineage:
         return "the state is another one than the plan was made from"
     return f"the state is at serial {now.serial}; the plan was made at {planned.serial}"
+
+
+def _touched(plan: Plan, state: State) -> tuple[ResourceState, ...]:
+    """What the state knows of the resources in *plan*."""
+    addresses = {address for step in plan.steps for address in (step.address, step.moved_from) if address}
+    return tuple(state.resources[address] for address in sorted(addresses) if address in state.resources)
 
 
 def _name(outcome: Outcome, folded: Replay, *, stopped: bool) -> str:

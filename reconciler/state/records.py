@@ -52,9 +52,10 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """The whole plan that the run carries out."""
+    """The whole plan that the run carries out, and what the state knew of the resources in it."""
 
     plan: Plan
+    before: tuple[ResourceState, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -312,6 +312,15 @@ class Laboratory:
 
         return run(work())
 
+    def undo(self, past: str, **options: Any) -> Planned:
+        """``undo RUN``: the plan back."""
+        return run(self.stack().undo(past, PlanOptions(**options)))
+
+    def resume(self, past: str, text: str) -> RunReport:
+        """``apply --resume RUN``."""
+        self.settle()
+        return self.carry_out(run(self.stack().resume(past, specs(text))))
+
     def verify(self, planned: Planned, text: str) -> Planned:
         """Whether a saved plan still holds."""
         return run(self.stack().verify(planned.plan, specs(text)))

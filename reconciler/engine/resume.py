@@ -1,0 +1,55 @@
+"""Finish what a run left undone: the same reviewed plan, without the steps that are in effect."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from reconciler.core.model import Plan, State
+from reconciler.engine.writes import place
+from reconciler.errors import PlanStale, UsageError
+from reconciler.state.replay import Replay
+
+__all__ = ["rest_of"]
+
+
+def rest_of(run: str, tale: Replay, state: State) -> Plan:
+    """The steps of *run* that are not in effect, as a plan on *state*, the state that it left.
+
+    *tale* is what its journal says. Raises `UsageError` when the run has no
+    plan, or nothing left to do, and `PlanStale` when the state went on since,
+    or when a step took effect otherwise than planned.
+    """
+    plan = tale.plan
+    if plan is None:
+        raise UsageError(f"run {run} has no plan to resume", hint="`reconciler history` shows what it was.")
+    moved = []
+    if state.last_run != run and state.stamp != plan.base:
+        moved.append(f"the state went on since: it is at serial {state.stamp.serial}")
+    in_effect = tale.done.keys() - tale.undone.keys()
+    halfway = sorted(in_effect & tale.failed.keys())
+    moved += [f"{plan.steps[number].address} took effect, but not as planned" for number in halfway]
+    if moved:
+        raise PlanStale(
+            f"run {run} cannot be resumed",
+            moved=moved,
+            hint="Nothing was done. Make a new plan, have it reviewed, apply that one.",
+        )
+    left = [step for step in plan.steps if step.number not in in_effect]
+    if not left:
+        raise UsageError(f"run {run} has no step left to do", hint="`reconciler plan` shows what there is.")
+    numbers = {step.number: number for number, step in enumerate(left)}
+    # What the run wrote to is not as the plan saw it: the state says how it is now.
+    written = {place(plan.steps[n].address, plan.steps[n].remote_id) for n in tale.done}
+    steps = tuple(
+        replace(
+            step,
+            number=numbers[step.number],
+            waits=tuple(numbers[one] for one in step.waits if one in numbers),
+            remote_id=tale.new_id(step.address.platform, step.remote_id),
+            fingerprint="" if place(step.address, step.remote_id) in written else step.fingerprint,
+        )
+        for step in left
+    )
+    addresses = {step.address for step in steps}
+    changes = tuple(change for change in plan.changes if change.address in addresses)
+    return replace(plan, base=state.stamp, steps=steps, changes=changes)

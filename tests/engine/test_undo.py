@@ -1,0 +1,149 @@
+"""Undoing a past run: a plan back to before it, like any other."""
+
+from __future__ import annotations
+
+import pytest
+from engine.laboratory import Laboratory, run
+from engine.test_random_worlds import prepared, stacks
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from reconciler.errors import PlanImpossible, Rejected, UsageError
+
+ALWAYS = (
+    "The specs still say what this undoes: the next plan would do it again. Take the change back in git, too."
+)
+
+CASES = {
+    "a creation": ("box a size=1", "box a size=1\nbox b size=2", ["delete box.b"]),
+    "an update": ("box a size=1", "box a size=2", ["update box.a"]),
+    "a deletion": ("box a size=1\nbox b size=2", "box a size=1", ["create box.b"]),
+    "a field that was set and was not before": ("box a size=1", "box a size=1 colour=red", ["update box.a"]),
+    "a replacement": ("tower a shape=round", "tower a shape=square", ["delete tower.a", "create tower.a"]),
+    "a move": ("box a size=1", "moved box.a box.b\nbox b name=a size=1", ["move box.a"]),
+    "a move with a change": ("box a size=1", "moved box.a box.b\nbox b name=a size=2", ["update box.a"]),
+    "a reference": (
+        "box a size=1\nbox b size=1\nbox c uses=@box.a",
+        "box b size=1\nbox c uses=@box.b",
+        ["create box.a", "update box.c"],
+    ),
+    "a secret by another reference": (
+        "safe s code=$SAFE size=1",
+        "safe s code=$NGC size=1",
+        ["update safe.s"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_a_run_did_is_undone(case: str) -> None:
+    """The world is as before the run, and the specs of then have nothing to do."""
+    first, then, expected = CASES[case]
+    lab = Laboratory()
+    lab.apply(first)
+    world = lab.world()
+    done = lab.apply(then, allow_deletes=True)
+    planned = lab.undo(done.run)
+    moves = [f"move {change.address.kind}.{change.address.name}" for change in planned.plan.changes]
+    assert (moves if case == "a move" else lab.steps(planned)) == expected
+    assert planned.plan.undoes == done.run
+    assert {change.source for change in planned.plan.changes} == {None}
+    assert planned.plan.warnings == (ALWAYS,)
+    assert lab.carry_out(planned).outcome == "applied"
+    assert (lab.world(), lab.agreement()) == (world, [])
+    assert lab.steps(lab.plan(first)) == []
+
+
+def test_a_saved_way_back_is_checked_like_any_plan() -> None:
+    """Not against the specs, which say otherwise; against state and objects."""
+    lab = Laboratory()
+    lab.apply("box a size=1")
+    done = lab.apply("box a size=2")
+    planned = lab.undo(done.run)
+    assert lab.verify(planned, "box a size=2").plan == planned.plan
+    lab.hand("edit box.a size=7")
+    with pytest.raises(Exception, match="no longer fits"):
+        lab.verify(planned, "box a size=2")
+
+
+def test_what_others_changed_since_is_left_to_the_next_plan() -> None:
+    """Only what the run was about is undone."""
+    lab = Laboratory()
+    lab.apply("box a size=1\nbox other size=1")
+    done = lab.apply("box a size=2\nbox other size=1")
+    lab.hand("edit box.other size=7")
+    planned = lab.undo(done.run)
+    assert (lab.steps(planned), planned.plan.partial) == (["update box.a"], ())
+
+
+def test_only_what_stayed_in_effect_is_undone() -> None:
+    """A step that failed, or was rolled back, has nothing to undo."""
+    lab = Laboratory(parallelism=1)
+    lab.apply("box a size=1")
+    planned = lab.plan("box a size=2\nbox b size=1 after=box.a\nbox c size=1")
+    lab.provider.fail["create box.b"] = Rejected("no")
+    report = lab.carry_out(planned, "continue")
+    assert lab.steps(lab.undo(report.run)) == ["update box.a", "delete box.c"]
+    again = lab.plan("box a size=3\nbox b size=1 after=box.a\nbox c size=1")
+    lab.provider.fail["create box.b"] = Rejected("no")
+    failed = lab.carry_out(again)
+    assert failed.outcome == "rolled back"
+    with pytest.raises(UsageError, match="left nothing in effect"):
+        lab.undo(failed.run)
+
+
+def test_a_later_run_of_the_same_resource_has_to_go_first() -> None:
+    """Both would be undone, and only one was asked for."""
+    lab = Laboratory()
+    lab.apply("box a size=1\nbox b size=1")
+    first = lab.apply("box a size=2\nbox b size=2")
+    second = lab.apply("box a size=3\nbox b size=2")
+    with pytest.raises(PlanImpossible) as caught:
+        lab.undo(first.run)
+    assert str(caught.value) == f"fake.box.a was changed again by run {second.run}"
+    assert lab.carry_out(lab.undo(second.run)).outcome == "applied"
+    # The way back counts as a later run, too: it is undone itself, or the specs say what is wanted.
+    with pytest.raises(PlanImpossible):
+        lab.undo(first.run)
+
+
+def test_a_secret_that_is_another_now_is_said() -> None:
+    """What it was is nowhere any more."""
+    lab = Laboratory()
+    lab.apply("safe s code=$SAFE size=1")
+    lab.environment["SAFE"] = "another-password"
+    done = lab.apply("safe s code=$SAFE size=2")
+    planned = lab.undo(done.run)
+    assert planned.plan.warnings == (
+        ALWAYS,
+        "fake.safe.s: env SAFE gives another value than then, which is used",
+    )
+
+
+def test_what_has_no_plan_cannot_be_undone() -> None:
+    """A state edit is no plan."""
+    lab = Laboratory()
+    lab.apply("box a size=1")
+
+    async def edit() -> None:
+        with lab.locked("state rm") as lock:
+            await lab.stack().edit(lock, "state rm", removed=[lab.record("box.a").address])
+
+    run(edit())
+    with pytest.raises(UsageError, match="carried out no plan"):
+        lab.undo("run-002")
+
+
+@settings(max_examples=120, deadline=None)
+@given(stacks(), stacks(), st.integers(1, 8))
+def test_undoing_restores(first: str, then: str, many: int) -> None:
+    """From any world to any other and back: the managed fields of all that is ours are as they were."""
+    lab, planned, foreign = prepared(first, [], then, many)
+    world = lab.world()
+    done = lab.carry_out(planned)
+    assert done.outcome == "applied"
+    assume(planned.plan.steps and not planned.plan.is_empty)
+    back = lab.undo(done.run, allow_deletes=True)
+    assume(not back.plan.refusals)
+    assert lab.carry_out(back).outcome == "applied"
+    assert (lab.world(), lab.agreement(foreign=foreign)) == (world, [])
