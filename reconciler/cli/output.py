@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import Any, Final, TextIO
 
 from reconciler.errors import PlanRefused, PlanStale, ReconcilerError, SpecErrors
 from reconciler.render.text import COLOURED, PLAIN, Palette, complaint_lines, error_lines
+from reconciler.render.wrap import wrapped
 
 __all__ = ["Output", "OutputLost", "json_text"]
 
@@ -48,8 +48,10 @@ class Output:
 
     With ``as_json`` every line on standard output is a JSON object, and the
     last one a summary, whatever happens. ``mask`` takes known secrets out of
-    every text. ``width`` is where text is broken, ``table_width`` where
-    tables are cut: in a pipe never, since what is cut there is lost.
+    every text. ``width`` is how much should stand on one line, ``table_width``
+    where tables are cut: in a pipe never, since what is cut there is lost.
+    ``out_columns`` and ``err_columns`` are how wide the terminals are, None
+    where a stream is none: lines break there, and only there.
     ``attended`` is false where a terminal, if there is one, has nobody at it;
     ``dumb`` says that it cannot take back what was written.
     """
@@ -60,6 +62,8 @@ class Output:
     error_palette: Palette
     width: int
     table_width: int = sys.maxsize
+    out_columns: int | None = None
+    err_columns: int | None = None
     as_json: bool = False
     quiet: bool = False
     verbose: bool = False
@@ -80,8 +84,8 @@ class Output:
         wanted = _colour(words, environment)
         columns = environment.get("COLUMNS", "")
         known = int(columns) if columns.isdecimal() and int(columns) > 0 else None
-        if known is None and out.isatty():
-            known = shutil.get_terminal_size((80, 24)).columns
+        out_columns, err_columns = _terminal(out, known), _terminal(err, known)
+        known = known if known is not None else out_columns
         return cls(
             out,
             err,
@@ -89,6 +93,8 @@ class Output:
             _palette(err, wanted, environment),
             width=known if known is not None else 80,
             table_width=known if known is not None else sys.maxsize,
+            out_columns=out_columns,
+            err_columns=err_columns,
             as_json="--json" in words or _is_true(environment.get("RECONCILER_JSON")),
             attended=environment.get("CI", "").strip().lower() in ("", "0", "false"),
             dumb=environment.get("TERM") == "dumb",
@@ -99,7 +105,7 @@ class Output:
     def lines(self, lines: Iterable[str]) -> None:
         """Text results. In JSON mode there is no text."""
         if not self.as_json:
-            self._write(self.mask("".join(f"{line}\n" for line in lines)))
+            self._write(_broken(self.mask("".join(f"{line}\n" for line in lines)), self.out_columns))
 
     def record(self, kind: str, /, **values: Any) -> None:
         """One JSON line. In text mode there is none."""
@@ -152,10 +158,14 @@ class Output:
         """A question; the answer is typed behind it."""
         self._say(question)
 
+    def for_error(self, text: str) -> str:
+        """*text* as it may stand on standard error: masked, its lines no longer than a terminal is wide."""
+        return _broken(self.mask(text), self.err_columns)
+
     def _say(self, text: str) -> None:
         with _losing():
             self.out.flush()
-            self.err.write(self.mask(text))
+            self.err.write(self.for_error(text))
             self.err.flush()
 
     # --- errors ---
@@ -200,6 +210,25 @@ class Output:
         if len(blocks) > 1:
             blocks.append(f"{error}.")
         self._say("\n\n".join(blocks) + "\n")
+
+
+def _broken(text: str, width: int | None) -> str:
+    if width is None:
+        return text
+    return "\n".join(part for line in text.split("\n") for part in wrapped(line, width))
+
+
+def _terminal(stream: TextIO, known: int | None) -> int | None:
+    """How wide the terminal behind *stream* is, None when there is none; *known* has the last word."""
+    if not stream.isatty():
+        return None
+    if known is not None:
+        return known
+    try:
+        found = os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        found = 0
+    return found or 80
 
 
 def masked(value: Any, mask: Callable[[str], str]) -> Any:

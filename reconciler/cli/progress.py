@@ -190,7 +190,8 @@ class Progress:
 
     def _note(self, text: str, *, urgent: bool = False) -> None:
         if self._bar is not None:
-            self._bar.console.print(self._output.mask(text), markup=False, highlight=False)
+            said = self._output.for_error(text)
+            self._bar.console.print(said, markup=False, highlight=False, soft_wrap=True)
         else:
             self._output.note(text, urgent=urgent)
 

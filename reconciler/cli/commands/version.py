@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import textwrap
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -33,11 +32,7 @@ def command(context: Context, /, **_: Any) -> int:
         [
             f"reconciler {__version__} on Python {platform.python_version()}",
             f"providers: {', '.join(providers)}",
-            *textwrap.wrap(
-                "libraries: " + ", ".join(f"{name} {found}" for name, found in libraries.items()),
-                context.output.width,
-                subsequent_indent="  ",
-            ),
+            "libraries: " + ", ".join(f"{name} {found}" for name, found in libraries.items()),
         ]
     )
     context.output.summary(
