@@ -14,21 +14,26 @@ __all__ = ["csv_text", "table_lines"]
 
 _GAP = "  "
 _NARROWEST = 6
+_TOLD_BY_THEIR_END = frozenset({"address", "image"})
+"""Columns whose values begin alike: where they are too long, it is the beginning that goes."""
 
 
-def _fitted(text: str, width: int) -> str:
+def _fitted(text: str, width: int, *, keeping_end: bool = False) -> str:
     """*text* in exactly *width* columns, cut with an ellipsis where it is longer."""
     taken = columns_of(text)
     if taken <= width:
         return text + " " * (width - taken)
-    result, used = "", 0
-    for character in text:
+    kept, used = 0, 0
+    characters = reversed(text) if keeping_end else text
+    for count, character in enumerate(characters, 1):
         step = columns_of(character)
         if used + step > width - 1:
             break
-        result += character
         used += step
-    return result + "…" + " " * (width - 1 - used)
+        if step or not keeping_end:  # an accent stands behind its letter, and stays with it
+            kept = count
+    blanks = " " * (width - 1 - used)
+    return (f"…{text[len(text) - kept :]}" if keeping_end else f"{text[:kept]}…") + blanks
 
 
 def table_lines(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, width: int) -> Iterator[str]:
@@ -46,8 +51,12 @@ def table_lines(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, wi
         place = wide.index(widest)
         second = max((other for spot, other in enumerate(wide) if spot != place), default=_NARROWEST)
         wide[place] = max(_NARROWEST, min(widest - 1, max(second, widest - (sum(wide) - room))))
+    ends = [column in _TOLD_BY_THEIR_END for column in columns]
     for row in (heads, *cells):
-        line = _GAP.join(_fitted(text, size) for text, size in zip(row, wide, strict=True)).rstrip()
+        line = _GAP.join(
+            _fitted(text, size, keeping_end=end and row is not heads)
+            for text, size, end in zip(row, wide, ends, strict=True)
+        ).rstrip()
         # With too many columns for their narrowest, those on the right are cut off.
         yield line if columns_of(line) <= width else _fitted(line, width).rstrip()
 

@@ -43,10 +43,30 @@ def test_the_widest_columns_give_way_first() -> None:
     ]
 
 
+def test_an_image_and_an_address_keep_their_end() -> None:
+    """They begin alike; the end tells them apart. Their headings are read from the beginning."""
+    row = {"image": "nvcr.io/nvidia/pytorch:24.01-py3", "address": "runai.environment.lab", "scope": "x" * 20}
+    assert list(table_lines([row], ["image"], width=21)) == ["IMAGE", "…ia/pytorch:24.01-py3"]
+    assert list(table_lines([row], ["image", "address", "scope"], width=30)) == [
+        "IMAGE     ADDRESS    SCOPE",
+        "….01-py3  …ment.lab  xxxxxxxx…",
+    ]
+    assert list(table_lines([row], ["address"], width=6)) == ["ADDRE…", "…t.lab"]
+
+
+@pytest.mark.parametrize(
+    ("word", "cell"),
+    [("語語語語", "…語語語"), ("a語語語a", "…語語a"), ("e\u0301" * 8, "…" + "e\u0301" * 6)],
+)
+def test_the_front_is_cut_between_whole_characters(word: str, cell: str) -> None:
+    """An accent does not stay behind without its letter."""
+    assert list(table_lines([{"image": word}], ["image"], width=7))[1] == cell
+
+
 def test_with_too_many_columns_the_right_is_cut_off() -> None:
     """Better than lines that wrap; where something is cut off, it says so."""
     shown = list(table_lines(ROWS, NAMES, width=20))
-    assert shown == ["ENVIR…  IMAGE   TOO…", "lab     pytho…  Jup…", "train…             …"]
+    assert shown == ["ENVIR…  IMAGE   TOO…", "lab     …:3.11  Jup…", "train…             …"]
 
 
 def test_an_empty_table_is_its_heading() -> None:
