@@ -229,6 +229,10 @@ class FakeProvider:
         """See `Reader.resolve`: there are no names to resolve."""
         return Resolution(tuple(resources))
 
+    async def place(self, attributes: Attributes) -> str:
+        """See `Reader.place`: everything is in one."""
+        return ""
+
     def call(self, verb: Verb, kind: str, remote_id: str) -> str:
         """See `Reader.call`."""
         return f"{verb} {kind} {remote_id}".strip()

@@ -156,6 +156,9 @@ class Reader(Protocol):
     async def resolve(self, resources: Sequence[Resource]) -> Resolution:
         """Turn names into ids, by listings."""
 
+    async def place(self, attributes: Attributes) -> str:
+        """Where an object with these attributes stands, in words for people: ``project vision``."""
+
     @property
     def patience(self) -> float:
         """Seconds that a write may take to show in `read`."""

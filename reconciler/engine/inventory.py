@@ -18,7 +18,10 @@ __all__ = ["Entry", "find_entry", "inventory", "row"]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One object from its three sides. ``address`` is empty for one that nobody manages."""
+    """One object from its three sides. ``address`` is empty for one that nobody manages.
+
+    ``place`` is where it stands, or is to stand, in words.
+    """
 
     platform: str
     kind: ResourceKind
@@ -26,6 +29,7 @@ class Entry:
     desired: Resource | None
     prior: ResourceState | None
     live: Remote | None
+    place: str = ""
 
     def status(self, shown: Callable[[Path, Any], bool]) -> str:
         """In one or two words, from *in sync* and *drifted* to *unmanaged* and *vendor*."""
@@ -104,7 +108,16 @@ async def inventory(
             for remote in sorted(listing, key=lambda one: (one.identity, one.id))
             if remote.id not in taken
         ]
-    return entries
+    places = await together(
+        (readers[entry.platform].place(_attributes(entry)) for entry in entries), parallelism=parallelism
+    )
+    return [replace(entry, place=place) for entry, place in zip(entries, places, strict=True)]
+
+
+def _attributes(entry: Entry) -> Attributes:
+    """What it is, as far as that is known: live, else as it is to be, else as it was."""
+    known = next(side for side in (entry.live, entry.desired, entry.prior) if side is not None)
+    return known.attributes
 
 
 async def _listed(reader: Reader, kind: str) -> Sequence[Remote]:
@@ -130,13 +143,7 @@ def find_entry(entries: Sequence[Entry], address: ResourceAddress) -> Entry | No
 def row(entry: Entry, shown: Callable[[Path, Any], bool]) -> dict[str, Any]:
     """The columns of the environments table."""
     live = entry.live
-    attributes: Attributes | Mapping[str, Any] = {}
-    if live is not None:
-        attributes = live.attributes
-    elif entry.desired is not None:
-        attributes = entry.desired.attributes
-    elif entry.prior is not None:
-        attributes = entry.prior.attributes
+    attributes = _attributes(entry)
     details = live.details if live is not None else {}
     used = live.used_by or () if live is not None else ()
     types = list(attributes.get("workload_types") or ())
@@ -148,7 +155,7 @@ def row(entry: Entry, shown: Callable[[Path, Any], bool]) -> dict[str, Any]:
         "address": str(entry.address) if entry.address is not None else None,
         "platform": entry.platform,
         "description": attributes.get("description"),
-        "scope": details.get("scope") or _scope(attributes),
+        "scope": entry.place,
         "image": attributes.get("image"),
         "architecture": architecture if types else None,
         "tools": [_tool(name, one) for name, one in (attributes.get("tools") or {}).items()],
@@ -161,10 +168,6 @@ def row(entry: Entry, shown: Callable[[Path, Any], bool]) -> dict[str, Any]:
         "cluster": details.get("cluster"),
         "id": live.id if live is not None else None,
     }
-
-
-def _scope(attributes: Mapping[str, Any]) -> str:
-    return f"{attributes.get('scope') or ''} {attributes.get('scope_id') or ''}".strip()
 
 
 def _tool(name: str, tool: Mapping[str, Any]) -> str:

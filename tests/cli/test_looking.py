@@ -122,6 +122,26 @@ def test_scope_and_architecture_are_in_words(world: Project) -> None:
 
 
 @pytest.mark.parametrize(
+    ("scope", "place"),
+    [
+        ('scope = "project"\nscope_id = "4501235"', "project nlp"),
+        ('scope = "project"\nscope_name = "nlp"', "project nlp"),
+        ('scope = "department"\nscope_name = "research"', "department research"),
+        ('scope = "tenant"', "tenant"),
+    ],
+)
+def test_a_scope_has_its_name_before_and_after_the_apply(project: Project, scope: str, place: str) -> None:
+    """What is wished for stands in the same place as what is there, and as what is gone."""
+    project.write("lab.toml", LAB.replace('scope = "tenant"', scope))
+    before = listed(project, "--filter", "status=new")
+    project.run("apply", "--auto-approve").succeeded()
+    after = listed(project, "--filter", "environment=lab")
+    project.hand().delete("lab")
+    gone = listed(project, "--filter", "status=gone")
+    assert [row["scope"] for row in (*before, *after, *gone)] == [place] * 3
+
+
+@pytest.mark.parametrize(
     ("words", "found"),
     [
         (("--filter", "environment=lab"), ["lab"]),

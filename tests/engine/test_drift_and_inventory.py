@@ -38,6 +38,9 @@ class OnlyReader:
     async def resolve(self, resources: Sequence[Resource]) -> Resolution:
         return await self._platform.resolve(resources)
 
+    async def place(self, attributes: Attributes) -> str:
+        return await self._platform.place(attributes)
+
     def call(self, verb: Verb, kind: str, remote_id: str) -> str:
         return self._platform.call(verb, kind, remote_id)
 

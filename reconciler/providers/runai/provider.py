@@ -354,6 +354,11 @@ class RunaiProvider:
                 continue
             return
 
+    async def place(self, attributes: Attributes) -> str:
+        """See `Reader.place`."""
+        scope = str(attributes["scope"]), str(attributes.get("scope_id") or "")
+        return _in_words(scope, await self._unit_names() if scope[1] else {})
+
     def call(self, verb: Verb, kind: str, remote_id: str) -> str:
         """See `Reader.call`."""
         method = {Verb.CREATE: "POST", Verb.UPDATE: "PUT", Verb.DELETE: "DELETE"}.get(verb, "GET")
@@ -499,17 +504,19 @@ def _details(
     meta: Mapping[str, Any], scope: tuple[str, str], names: Mapping[tuple[str, str], str]
 ) -> dict[str, Any]:
     """Who made it and when, and where it is, for people."""
-    kind, unit_id = scope
-    where = names.get((kind, unit_id), unit_id)
     cluster = str(meta.get("clusterId") or "")
     return {
-        "scope": f"{kind} {where}".strip(),
+        "scope": _in_words(scope, names),
         "cluster": names.get(("cluster", cluster), cluster),
         "created_by": meta.get("createdBy") or "",
         "created_at": meta.get("createdAt") or "",
         "updated_by": meta.get("updatedBy") or "",
         "updated_at": meta.get("updatedAt") or "",
     }
+
+
+def _in_words(scope: tuple[str, str], names: Mapping[tuple[str, str], str]) -> str:
+    return f"{scope[0]} {names.get(scope, scope[1])}".strip()
 
 
 def explain(body: bytes) -> str:
