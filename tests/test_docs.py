@@ -11,6 +11,7 @@ from harness import Project
 from pydantic import BaseModel
 
 from reconciler.cli.app import cli
+from reconciler.engine.inventory import STATUSES
 from reconciler.providers.runai.settings_model import SettingsModel
 from reconciler.providers.runai.spec import MODELS
 from reconciler.providers.runai.spec.compute import ComputeFields
@@ -60,6 +61,14 @@ def test_the_readme_names_every_command() -> None:
         for name in cli.list_commands(context)
         if f"`{name}" not in README and f"`, `{name}" not in README
     } == set()
+
+
+def test_every_status_is_explained(project: Project) -> None:
+    """By the README and by `list --help`, a line each."""
+    told = project.run("list", "--help").succeeded().out
+    assert [
+        status for status in STATUSES if f"`{status}`" not in README or f"\n    {status} " not in told
+    ] == []
 
 
 def test_the_spec_in_the_readme_is_valid(project: Project) -> None:

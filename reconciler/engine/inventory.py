@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from reconciler.core.attributes import Attributes
 from reconciler.core.diff import compare, drifted
@@ -13,7 +13,21 @@ from reconciler.core.ports import Reader, ResourceKind
 from reconciler.engine.concurrency import together
 from reconciler.engine.refresh import confirmed
 
-__all__ = ["Entry", "find_entry", "inventory", "row"]
+__all__ = ["STATUSES", "Entry", "find_entry", "inventory", "row"]
+
+STATUSES: Final = {
+    "in sync": "live, and as the specs and the last apply say",
+    "pending": "the spec changed since the last apply",
+    "drifted": "changed on the platform since the last apply",
+    "conflict": "both",
+    "new": "in the specs, not on the platform",
+    "to adopt": "in the specs and on the platform, never applied",
+    "gone": "applied, and no longer on the platform",
+    "to delete": "applied, and no longer in the specs",
+    "unmanaged": "on the platform, not ours",
+    "vendor": "the platform's own, never touched",
+}
+"""What `Entry.status` may say, and what it means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +46,7 @@ class Entry:
     place: str = ""
 
     def status(self, shown: Callable[[Path, Any], bool]) -> str:
-        """In one or two words, from *in sync* and *drifted* to *unmanaged* and *vendor*."""
+        """One of `STATUSES`."""
         if self.live is None:
             return "new" if self.prior is None else "gone"
         if self.prior is None:

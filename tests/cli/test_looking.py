@@ -12,6 +12,7 @@ import pytest
 from harness import LAB, Project
 
 from reconciler.cli.commands.list import COLUMNS
+from reconciler.engine.inventory import STATUSES
 
 TEAM = """\
 description = "Training of the vision team"
@@ -81,6 +82,7 @@ def test_every_environment_has_its_status(world: Project) -> None:
         "team": "in sync",
     }
     assert len(names(world, "--filter", "status=vendor")) == 6
+    assert {*ours.values(), "vendor"} == set(STATUSES)
 
 
 def test_a_row_has_all_columns_of_the_guide(world: Project) -> None:
@@ -119,6 +121,25 @@ def test_scope_and_architecture_are_in_words(world: Project) -> None:
         "cluster": row["cluster"],
     }
     assert row["cluster"]
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ("status=drift", f"There are: {', '.join(STATUSES)}."),
+        ("status=", f"There are: {', '.join(STATUSES)}."),
+        ("platform=run", "There are: runai."),
+    ],
+)
+def test_a_value_that_a_column_cannot_have_is_no_empty_table(project: Project, words: str, hint: str) -> None:
+    """It is a mistake, and the values that there are are named; what nothing matches today is none."""
+    project.write("lab.toml", LAB)
+    result = project.run("list", "--filter", words)
+    column = words.partition("=")[0]
+    assert (result.code, result.out) == (64, "")
+    assert result.err == f"Error: --filter {words}: no {column} is like that\n  {hint}\n"
+    for possible in ("status=Drif*", "platform=RUN*", "status=gone"):
+        project.run("list", "--filter", possible).succeeded()
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from reconciler.cli.context import Context, Exit
 from reconciler.cli.inventory import gather
 from reconciler.cli.options import common, locking, option
 from reconciler.cli.session import Session
-from reconciler.engine.inventory import row
+from reconciler.engine.inventory import STATUSES, row
 from reconciler.errors import UsageError
 from reconciler.render.table import csv_text, table_lines
 
@@ -42,7 +42,14 @@ MOST_CSV_ROWS: Final = 20_000
 Row = Mapping[str, Any]
 
 
-@click.command("list")
+_MEANINGS: Final = "\n".join(f"  {name:<10} {meaning}" for name, meaning in STATUSES.items())
+
+
+@click.command(
+    "list",
+    help="Show the environments: what is live, what the specs want, what is managed.\n\n"
+    f"\b\nSTATUS is one of\n{_MEANINGS}",
+)
 @common
 @locking
 @option(
@@ -60,11 +67,13 @@ Row = Mapping[str, Any]
 )
 @click.pass_obj
 def command(context: Context, /, **options: Any) -> int:
-    """Show the environments: what is live, what the specs want, what is managed."""
     columns = _columns(options)
     by = _known(options["sort"].removeprefix("-"))
-    keep = _filter(options["filters"], options["search"])
+    wanted = _wanted(options["filters"])
+    _check(wanted, "status", STATUSES)
     session = Session.open(context, **options)
+    _check(wanted, "platform", session.config.settings.platforms)
+    keep = _filter(wanted, options["search"])
     entries, shown = gather(session, "environment")
     rows = [one for entry in entries if keep(one := row(entry, shown))]
     rows.sort(key=lambda one: _text(one[by]).lower(), reverse=options["sort"].startswith("-"))
@@ -109,13 +118,27 @@ def _text(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value or "")
 
 
-def _filter(filters: Sequence[str], search: str | None) -> Callable[[Row], bool]:
+def _wanted(filters: Sequence[str]) -> Sequence[tuple[str, str]]:
+    """Columns and what may stand in them, as ``--filter`` says."""
     wanted: list[tuple[str, str]] = []
     for text in filters:
         name, equals, value = text.partition("=")
         if not equals:
             raise UsageError(f"--filter {text}: write COLUMN=VALUE")
         wanted.append((_known(name.strip()), value.strip().lower()))
+    return wanted
+
+
+def _check(wanted: Sequence[tuple[str, str]], column: str, values: Collection[str]) -> None:
+    """Raise `UsageError` when *wanted* has what *column*, which has *values* and no others, cannot say."""
+    for name, value in wanted:
+        if name == column and not any(fnmatchcase(one.lower(), value) for one in values):
+            raise UsageError(
+                f"--filter {name}={value}: no {name} is like that", hint=f"There are: {', '.join(values)}."
+            )
+
+
+def _filter(wanted: Sequence[tuple[str, str]], search: str | None) -> Callable[[Row], bool]:
     needle = search.lower() if search else ""
 
     def keep(one: Row) -> bool:
