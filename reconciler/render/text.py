@@ -104,9 +104,7 @@ def plan_lines(view: Mapping[str, Any], palette: Palette = PLAIN, *, width: int 
     changes = sorted(
         view["changes"], key=lambda change: (change["action"] not in _DESTRUCTIVE, change["address"])
     )
-    for change in changes:
-        yield from _change_lines(change, palette, width)
-        yield ""
+    yield from _spaced(_change_lines(change, palette, width) for change in changes)
     if view["partial"]:
         yield f"{palette.warn}This plan is partial.{palette.end} Left out by --target or --exclude:"
         yield from (f"  {printable(text)}" for text in view["partial"])
@@ -119,6 +117,19 @@ def plan_lines(view: Mapping[str, Any], palette: Palette = PLAIN, *, width: int 
         yield ""
         yield f"{palette.remove}This plan may not be applied as it stands:{palette.end}"
         yield from (f"  {printable(text)}" for text in view["policy"])
+
+
+def _spaced(blocks: Iterable[Iterable[str]]) -> Iterator[str]:
+    """*blocks*, with an empty line around each that has several lines, and behind the last."""
+    before = 0
+    for block in blocks:
+        lines = list(block)
+        if before and max(before, len(lines)) > 1:
+            yield ""
+        yield from lines
+        before = len(lines)
+    if before:
+        yield ""
 
 
 def summary_line(counts: Mapping[str, int]) -> str:
@@ -246,21 +257,23 @@ def drift_lines(view: Mapping[str, Any], palette: Palette = PLAIN, *, width: int
     """What differs from what was last applied."""
     for text in view["warnings"]:
         yield from _warning(text, palette)
-    for one in view["drift"]:
-        address = f"{palette.bold}{printable(one['address'])}{palette.end}"
-        if one["gone"]:
-            yield f"{palette.remove}-{palette.end} {address} is gone from the platform"
-        else:
-            yield f"{palette.change}~{palette.end} {address} was changed outside"
-            for change in one["fields"]:
-                yield from _field_lines({**change, "cause": "spec", "forces_replace": False}, palette, width)
-        yield ""
+    yield from _spaced(_drifted_lines(one, palette, width) for one in view["drift"])
     count = len(view["drift"])
     checked = f"{view['checked']} resource{'' if view['checked'] == 1 else 's'}"
     if count:
         yield f"{palette.bold}Drift: {count} of {checked} not as last applied.{palette.end}"
     else:
         yield f"No drift. {checked} as last applied."
+
+
+def _drifted_lines(one: Mapping[str, Any], palette: Palette, width: int) -> Iterator[str]:
+    address = f"{palette.bold}{printable(one['address'])}{palette.end}"
+    if one["gone"]:
+        yield f"{palette.remove}-{palette.end} {address} is gone from the platform"
+        return
+    yield f"{palette.change}~{palette.end} {address} was changed outside"
+    for change in one["fields"]:
+        yield from _field_lines({**change, "cause": "spec", "forces_replace": False}, palette, width)
 
 
 def complaint_lines(complaint: Complaint, palette: Palette = PLAIN, *, width: int = 80) -> Iterator[str]:

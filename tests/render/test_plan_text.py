@@ -97,6 +97,27 @@ def test_destructive_changes_come_first_and_each_group_is_sorted() -> None:
     ]
 
 
+def test_changes_of_one_line_stand_together() -> None:
+    """A long destroy is a list; empty lines set apart what has several lines."""
+    fields = {"c": (field("image", "a", "b"),)}
+    changes = tuple(
+        Change(address(f"environment.{name}"), Action.UPDATE, "because", fields.get(name, ()))
+        for name in "abcde"
+    )
+    assert text(replace(EMPTY, changes=changes)) == (
+        "~ runai.environment.a: because\n"
+        "~ runai.environment.b: because\n"
+        "\n"
+        "~ runai.environment.c: because\n"
+        '    ~ image = "a" -> "b"\n'
+        "\n"
+        "~ runai.environment.d: because\n"
+        "~ runai.environment.e: because\n"
+        "\n"
+        "Plan: 0 to add, 5 to change, 0 to destroy.\n"
+    )
+
+
 # --- fields ---
 
 
