@@ -132,11 +132,11 @@ def finish(output: Output, report: RunReport, received: signal.Signals | None) -
     """Say how the run ended, and give its exit code."""
     view = run_view(report)
     complete = report.outcome == "applied"
-    output.lines([""])
-    if not complete or output.verbose:
-        output.lines(ledger_lines(view, output.palette))
-    else:
-        output.lines(line for line in ledger_lines(view, output.palette) if not line.startswith("    "))
+    ledger = list(ledger_lines(view, output.palette, quiet=output.quiet))
+    if complete and not output.verbose:
+        ledger = [line for line in ledger if not line.startswith("    ")]
+    if not (complete and output.quiet):
+        output.lines(["", *ledger])
     if complete:
         line = apply_line(view["summary"], destroy=report.plan.destroy)
         output.lines(["", f"{output.palette.add}{line}{output.palette.end}"])

@@ -82,8 +82,20 @@ def _common(function: F, make: Callable[..., Callable[[F], F]]) -> F:
         flag("--json", is_flag=True, help="NDJSON events and a final summary."),
         flag("--color", type=click.Choice(["always", "auto", "never"]), help="When to use colours."),
         flag("--no-color", is_flag=True, help="No colours."),
-        flag("-v", "--verbose", is_flag=True, callback=_verbose, help="Say more."),
-        flag("-q", "--quiet", is_flag=True, callback=_quiet, help="Say less."),
+        flag(
+            "-v",
+            "--verbose",
+            is_flag=True,
+            callback=_verbose,
+            help="Say more: the steps of a plan, in order; each step of a run.",
+        ),
+        flag(
+            "-q",
+            "--quiet",
+            is_flag=True,
+            callback=_quiet,
+            help="Say less: no changes and no steps, only what they come to; warnings; errors.",
+        ),
         flag("--debug", is_flag=True, callback=_debug, help="Show tracebacks."),
     )
 

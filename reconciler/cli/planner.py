@@ -52,7 +52,9 @@ def make_plan(session: Session, specs: SpecSet, options: Mapping[str, Any]) -> P
 
 def show_plan(output: Output, view: Mapping[str, Any]) -> None:
     """A plan, as text or as one JSON line."""
-    output.lines(plan_lines(view, output.palette, width=output.width))
+    output.lines(
+        plan_lines(view, output.palette, width=output.width, quiet=output.quiet, verbose=output.verbose)
+    )
     if view["changes"]:
         output.lines([f"{output.palette.dim}Digest: {view['digest']}{output.palette.end}"])
     output.record("plan", **view)

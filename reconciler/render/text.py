@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -97,17 +98,36 @@ def quoted(value: Any) -> str:
     return str(value)
 
 
-def plan_lines(view: Mapping[str, Any], palette: Palette = PLAIN, *, width: int = 80) -> Iterator[str]:
-    """A plan: what would change, destructive changes first, and the line that counts them."""
+def plan_lines(
+    view: Mapping[str, Any],
+    palette: Palette = PLAIN,
+    *,
+    width: int = 80,
+    quiet: bool = False,
+    verbose: bool = False,
+) -> Iterator[str]:
+    """A plan: what would change, destructive changes first, and the line that counts them.
+
+    *quiet* leaves out the changes; *verbose* adds the steps.
+    """
     for text in view["warnings"]:
         yield from _warning(text, palette)
     changes = sorted(
         view["changes"], key=lambda change: (change["action"] not in _DESTRUCTIVE, change["address"])
     )
-    yield from _spaced(_change_lines(change, palette, width) for change in changes)
+    if not quiet:
+        yield from _spaced(_change_lines(change, palette, width) for change in changes)
+    if verbose and view["steps"]:
+        yield "Steps, each begun as soon as those that it waits for are done:"
+        yield from map(_step_line, view["steps"])
+        yield ""
     if view["partial"]:
-        yield f"{palette.warn}This plan is partial.{palette.end} Left out by --target or --exclude:"
-        yield from (f"  {printable(text)}" for text in view["partial"])
+        left_out = len(view["partial"]) if quiet else ""
+        yield (
+            f"{palette.warn}This plan is partial.{palette.end} "
+            f"Left out by --target or --exclude: {left_out}".rstrip()
+        )
+        yield from (f"  {printable(text)}" for text in view["partial"] if not quiet)
         yield ""
     if not changes:
         yield "No objects need to be destroyed." if view["destroy"] else NO_CHANGES
@@ -117,6 +137,11 @@ def plan_lines(view: Mapping[str, Any], palette: Palette = PLAIN, *, width: int 
         yield ""
         yield f"{palette.remove}This plan may not be applied as it stands:{palette.end}"
         yield from (f"  {printable(text)}" for text in view["policy"])
+
+
+def _step_line(step: Mapping[str, Any]) -> str:
+    waits = f"   (waits for {', '.join(map(str, step['waits']))})" if step["waits"] else ""
+    return f"  {step['number']:>4}  {step['verb']} {printable(step['address'])}{waits}"
 
 
 def _spaced(blocks: Iterable[Iterable[str]]) -> Iterator[str]:
@@ -221,10 +246,15 @@ def _line_diff(before: Any, after: Any, palette: Palette) -> Iterator[str]:
             yield from (f"        {palette.add}+{palette.end} {line}" for line in new[new_start:new_end])
 
 
-def ledger_lines(view: Mapping[str, Any], palette: Palette = PLAIN) -> Iterator[str]:
-    """What an apply came to: a line for each step that matters, and how many ended how."""
-    order = ("could not be rolled back", "not known", "failed", "rolled back", "not started", "done")
-    groups: dict[str, list[Mapping[str, Any]]] = {name: [] for name in order}
+def ledger_lines(view: Mapping[str, Any], palette: Palette = PLAIN, *, quiet: bool = False) -> Iterator[str]:
+    """What an apply came to: a line for each step that matters, and how many ended how.
+
+    *quiet* leaves in what went wrong.
+    """
+    order: Sequence[str] = ("could not be rolled back", "not known", "failed")
+    if not quiet:
+        order = (*order, "rolled back", "not started", "done")
+    groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in view["steps"]:
         groups[row["outcome"]].append(row)
     yield f"Run {view['run']}: {view['outcome']}"
@@ -253,11 +283,14 @@ def ledger_lines(view: Mapping[str, Any], palette: Palette = PLAIN) -> Iterator[
             yield f"    … and {len(rows) - most} more"
 
 
-def drift_lines(view: Mapping[str, Any], palette: Palette = PLAIN, *, width: int = 80) -> Iterator[str]:
-    """What differs from what was last applied."""
+def drift_lines(
+    view: Mapping[str, Any], palette: Palette = PLAIN, *, width: int = 80, quiet: bool = False
+) -> Iterator[str]:
+    """What differs from what was last applied; *quiet*: how many differ."""
     for text in view["warnings"]:
         yield from _warning(text, palette)
-    yield from _spaced(_drifted_lines(one, palette, width) for one in view["drift"])
+    if not quiet:
+        yield from _spaced(_drifted_lines(one, palette, width) for one in view["drift"])
     count = len(view["drift"])
     checked = f"{view['checked']} resource{'' if view['checked'] == 1 else 's'}"
     if count:

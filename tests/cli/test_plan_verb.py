@@ -201,7 +201,7 @@ def test_files_of_a_plan_are_for_their_owner(three: Project) -> None:
 
 def test_a_plan_may_be_written_into_a_pipe(three: Project) -> None:
     """--json-out /dev/stdout writes there and does not put a file in its place."""
-    done = three.spawn("plan", "-q", "--json-out", "/dev/stdout")
+    done = three.spawn("plan", "--json-out", "/dev/stdout")
     said = done.communicate()[0]
     assert said.startswith("+ runai.environment.lab")
     assert json.loads(said[said.index("\n{") :])["stack"] == "test"
@@ -226,3 +226,36 @@ def test_a_file_that_cannot_be_written_is_an_error(three: Project, flag: str) ->
     assert result.err == (
         "Error: no/such/folder/plan cannot be written: No such file or directory\n  Nothing else was done.\n"
     )
+
+
+def test_quiet_says_what_it_comes_to(project: Project) -> None:
+    """On every verb that lists changes: no changes, no steps; the counts, the digest, and what went wrong."""
+    project.write("lab.toml", LAB)
+    count, digest = project.run("plan", "-q").succeeded().out.splitlines()
+    assert (count, digest[:15]) == ("Plan: 1 to add, 0 to change, 0 to destroy.", "Digest: sha256:")
+    applied = project.run("apply", "-q", "--auto-approve").succeeded()
+    assert applied.err == ""
+    assert applied.out.splitlines() == [
+        count,
+        digest,
+        "",
+        "Apply complete! Resources: 1 added, 0 changed, 0 destroyed.",
+    ]
+    assert project.run("plan", "-q").succeeded().out == NO_CHANGES
+    project.hand().edit("lab", image="python:3.10")
+    assert project.run("drift", "-q").out == "Drift: 1 of 1 resource not as last applied.\n"
+    destroyed = project.run("destroy", "-q", "--auto-approve").succeeded().out.splitlines()
+    assert [line for line in destroyed if line and not line.startswith("Digest: ")] == [
+        "Plan: 0 to add, 0 to change, 1 to destroy.",
+        "Destroy complete! Resources: 1 destroyed.",
+    ]
+
+
+def test_quiet_does_not_hide_a_failure(project: Project) -> None:
+    """Which step failed, and why, stands in the ledger."""
+    project.config('faults = [{ on = "POST /api/v1/asset/environment", status = 400, message = "no" }]\n')
+    project.write("lab.toml", LAB)
+    result = project.run("apply", "-q", "--auto-approve", "--on-failure", "stop")
+    assert result.code == 6
+    assert "  failed                        1\n    create runai.environment.lab\n" in result.out
+    assert "not started" not in result.out

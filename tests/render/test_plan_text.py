@@ -118,6 +118,34 @@ def test_changes_of_one_line_stand_together() -> None:
     )
 
 
+def test_a_quiet_plan_is_what_it_comes_to() -> None:
+    """Counts, warnings, what forbids it; how much was left out, not what."""
+    assert text(PLAN, quiet=True) == (
+        "Warning: two things look alike. To keep one:\n\n    [[moved]]\n\n"
+        "This plan is partial. Left out by --target or --exclude: 1\n\n"
+        "Plan: 2 to import, 3 to add, 3 to change, 2 to destroy, 1 to forget.\n\n"
+        "This plan may not be applied as it stands:\n"
+        "  runai.environment.deleted is in use by workspace lab-1 (Running) (--allow-deletes permits it)\n"
+    )
+
+
+def test_a_verbose_plan_says_which_step_waits_for_which() -> None:
+    """By number, in the order of the plan, between the changes and what they come to."""
+    short, long = text(PLAN), text(PLAN, verbose=True)
+    steps = (
+        "Steps, each begun as soon as those that it waits for are done:\n"
+        "     0  create runai.environment.gone\n"
+        "     1  update runai.environment.lab\n"
+        "     2  delete runai.credential.hub   (waits for 1)\n"
+        "     3  create runai.credential.hub   (waits for 2)\n"
+        "     4  create runai.environment.new   (waits for 3)\n"
+        "     5  forget runai.environment.forgotten\n"
+        "     6  delete runai.environment.deleted\n"
+        "\n"
+    )
+    assert long == short.replace("This plan is partial.", f"{steps}This plan is partial.")
+
+
 # --- fields ---
 
 

@@ -58,6 +58,27 @@ def test_a_run_without_steps_has_a_ledger() -> None:
     assert list(ledger_lines(run_view(RunReport("r", EMPTY, "applied", Outcome())))) == ["Run r: applied"]
 
 
+def test_a_quiet_ledger_keeps_what_went_wrong() -> None:
+    """Steps that ended as they should are left out."""
+    lines = list(ledger_lines(run_view(run()), quiet=True))
+    whole = list(ledger_lines(run_view(run())))
+    assert lines == whole[: len(lines)]
+    assert [line.split("  ")[1] for line in lines[1:] if not line.startswith("    ")] == [
+        "could not be rolled back",
+        "not known",
+        "failed",
+    ]
+
+
+def test_quiet_drift_is_one_line_and_the_warnings() -> None:
+    """How many differ."""
+    whole = text(drift_lines(drift_view(DRIFT)))
+    warning = whole[: whole.index("\n\n") + 2]
+    assert text(drift_lines(drift_view(DRIFT), quiet=True)) == (
+        f"{warning}Drift: 2 of 3 resources not as last applied.\n"
+    )
+
+
 def test_drift_as_text() -> None:
     """What was applied and what is there; who changed it needs no saying."""
     golden("drift.txt", text(drift_lines(drift_view(DRIFT))))

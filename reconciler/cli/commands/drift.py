@@ -32,7 +32,8 @@ def command(context: Context, /, **options: Any) -> int:
     with session.reading():
         report = run_async(_drift(session))
     view = drift_view(report)
-    context.output.lines(drift_lines(view, context.output.palette, width=context.output.width))
+    output = context.output
+    output.lines(drift_lines(view, output.palette, width=output.width, quiet=output.quiet))
     if options["json_out"]:
         write_private(options["json_out"], json_text(view, session.secrets.mask).encode())
     code = Exit.CHANGES if report.drifted else Exit.DONE
