@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from pathlib import Path
 
 import pytest
@@ -346,9 +347,9 @@ def test_a_protected_resource_is_not_taken_away(project: Project) -> None:
     project.run("apply", "--auto-approve").succeeded()
     (project.path / "lab.toml").unlink()
     reason = "runai.environment.lab has prevent_destroy, and this plan would delete it"
-    planned = project.run("plan").succeeded().out
-    assert f"\nThis plan may not be applied as it stands:\n  {reason}\n" in planned
+    assert f"\nThis plan may not be applied as it stands:\n  {reason}\n" in project.run("plan").out
     for words in (
+        ("plan",),
         ("apply", "--auto-approve"),
         ("apply", "--auto-approve", "--allow-deletes"),
         ("destroy", "--auto-approve"),
@@ -379,15 +380,24 @@ def test_too_many_deletes_are_refused(project: Project) -> None:
     project.run("apply", "--auto-approve").succeeded()
     (project.path / "a.toml").unlink()
     result = project.run("apply", "--auto-approve")
-    assert (result.code, result.err) == (
-        3,
+    refused = (
         "Error: policy forbids this plan\n"
         "  - 1 of 3 managed resources would be deleted or replaced, more than max_delete_fraction = 0.3 "
         "(--allow-deletes permits it)\n"
-        "  Change the specs or the policy, or make the plan with --allow-deletes where that is said.\n",
+        "  Change the specs or the policy, or make the plan with --allow-deletes where that is said.\n"
     )
-    project.run("plan", "--out", "no.bin").succeeded()
-    assert project.run("apply", "no.bin").code == 3
+    assert (result.code, result.err) == (3, refused)
+    # What may not be applied is shown and told of, and is no plan to apply.
+    for flag in ([], ["--detailed-exitcode"]):
+        result = project.run("plan", "--out", "no.bin", "--json-out", "no.json", *flag)
+        assert (result.code, result.err) == (3, f"{refused}The plan is not saved to no.bin.\n")
+        assert result.out.startswith("- runai.environment.a: no longer in the specs\n")
+        assert "Apply exactly it" not in result.out
+        assert not (project.path / "no.bin").exists()
+        assert len(json.loads((project.path / "no.json").read_text())["policy"]) == 1
+    plan, error, summary = project.run("plan", "--json").events
+    assert (len(plan["policy"]), error["type"]) == (1, "error")
+    assert (summary["exit_code"], summary["digest"]) == (3, plan["digest"])
     project.run("plan", "--allow-deletes", "--out", "yes.bin").succeeded()
     project.run("apply", "yes.bin").succeeded()
     assert project.hand().names() == ["b", "c"]
