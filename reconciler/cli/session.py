@@ -9,7 +9,7 @@ import secrets as tokens
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -107,9 +107,16 @@ class Session:
 
     def specs(self, *, exact_revision: bool = False) -> SpecSet:
         """The specs. With *exact_revision*, git is asked whether files differ from the revision."""
+        return load_specs(self.config, revision=self._revision(exact=exact_revision))
+
+    def no_specs(self) -> SpecSet:
+        """What a destroy wishes for: nothing, at an exact revision."""
+        return replace(SpecSet.empty(), revision=self._revision(exact=True))
+
+    def _revision(self, *, exact: bool) -> str:
         from reconciler.specs.revision import revision
 
-        return load_specs(self.config, revision=revision(self.config.directory, exact=exact_revision))
+        return revision(self.config.directory, exact=exact)
 
     def lock(self, command: str) -> AbstractContextManager[Lock]:
         """The stack for ourselves."""

@@ -26,17 +26,18 @@ from reconciler.render.view import plan_view
 def command(context: Context, /, **options: Any) -> int:
     """Delete everything that the stack manages. Asks for the stack's name."""
     session = Session.open(context, **options)
+    nothing = session.no_specs()
     with session.lock("destroy") as lock:
-        return run_async(_destroy(session, lock, options))
+        return run_async(_destroy(session, nothing, lock, options))
 
 
-async def _destroy(session: Session, lock: Lock, options: dict[str, Any]) -> int:
+async def _destroy(session: Session, nothing: SpecSet, lock: Lock, options: dict[str, Any]) -> int:
     output = session.output
     with Progress(output) as progress:
         signals = Signals(progress.say)
         async with session.stack(progress, stop=signals.stop) as stack:
             await stack.settle(lock)
-            planned = await stack.plan(SpecSet.empty(), plan_options(options, destroy=True))
+            planned = await stack.plan(nothing, plan_options(options, destroy=True))
             show_plan(output, plan_view(planned.plan))
             check_refusals(planned)
             if not planned.plan.steps:

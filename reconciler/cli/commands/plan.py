@@ -35,7 +35,8 @@ def command(context: Context, /, **options: Any) -> int:
     policy forbids the plan, which is shown and not saved.
     """
     session = Session.open(context, **options)
-    specs = session.specs(exact_revision=bool(options["out"]))
+    is_told = options["out"] or options["json_out"] or context.output.as_json
+    specs = session.specs(exact_revision=bool(is_told))
     planned = make_plan(session, specs, options)
     plan = planned.plan
     view = plan_view(plan)
