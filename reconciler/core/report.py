@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
+from typing import Final
 
 from reconciler.core.attributes import Attributes
 from reconciler.core.model import FieldChange, Plan, Remote, ResourceAddress, Step
 
 __all__ = ["DriftReport", "Drifted", "Outcome", "PastRun", "PastStep", "RunReport", "Settlement"]
+
+
+_LAST_FIRST: Final = ("not_rolled_back", "rolled_back", "uncertain", "failed", "done")
+"""What may become of one step, one after another: the later, the nearer to the front."""
+_COUNTED: Final = ("done", "failed", "uncertain", "rolled_back", "not_rolled_back", "not_started")
 
 
 @dataclass(slots=True)
@@ -40,17 +47,15 @@ class Outcome:
         """Nothing of the plan is left in effect, for certain."""
         return not (self.done or self.uncertain or self.not_rolled_back)
 
+    def of(self, number: int) -> str:
+        """How one step ended, in one word of `counts`: the last that became of it."""
+        return next((name for name in _LAST_FIRST if number in getattr(self, name)), "not_started")
+
     def counts(self) -> dict[str, int]:
-        """How many steps ended how, without the zeros."""
-        every = {
-            "done": self.done,
-            "failed": self.failed,
-            "uncertain": self.uncertain,
-            "rolled_back": self.rolled_back,
-            "not_rolled_back": self.not_rolled_back,
-            "not_started": self.not_started,
-        }
-        return {name: len(steps) for name, steps in every.items() if steps}
+        """How many steps ended how, each counted once, without the zeros."""
+        every = set().union(*(getattr(self, name) for name in (*_LAST_FIRST, "not_started")))
+        found = Counter(map(self.of, every))
+        return {name: found[name] for name in _COUNTED if found[name]}
 
 
 @dataclass(frozen=True, slots=True)

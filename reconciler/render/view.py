@@ -205,30 +205,28 @@ def _step_view(step: Step) -> View:
     }
 
 
+_ENDED: Final = {
+    "done": "done",
+    "failed": "failed",
+    "uncertain": "not known",
+    "rolled_back": "rolled back",
+    "not_rolled_back": "could not be rolled back",
+    "not_started": "not started",
+}
+
+
 def run_view(report: RunReport) -> View:
     """What an apply came to, step by step."""
     steps = report.steps
     rows = []
     for step in report.plan.steps:
         number = step.number
-        if number in steps.not_rolled_back:
-            ended = "could not be rolled back"
-        elif number in steps.rolled_back:
-            ended = "rolled back"
-        elif number in steps.uncertain:
-            ended = "not known"
-        elif number in steps.failed:
-            ended = "failed"
-        elif number in steps.done:
-            ended = "done"
-        else:
-            ended = "not started"
         rows.append(
             {
                 "step": number,
                 "address": str(step.address),
                 "verb": str(step.verb),
-                "outcome": ended,
+                "outcome": _ENDED[steps.of(number)],
                 "error": steps.errors.get(number),
                 "remedy": steps.remedies.get(number),
             }

@@ -103,10 +103,13 @@ def test_an_identity_is_text(values: dict[str, object], identity: tuple[str]) ->
         (Outcome(uncertain={1}), False, False, {"uncertain": 1}),
         (Outcome(not_rolled_back={1}, failed={2}), False, False, {"failed": 1, "not_rolled_back": 1}),
         (Outcome(not_started={1}), False, True, {"not_started": 1}),
+        (Outcome(done={1, 2, 3}, failed={4}, not_rolled_back={2}, uncertain={3, 4}, rolled_back={1}),
+         False, False, {"uncertain": 2, "rolled_back": 1, "not_rolled_back": 1}),
     ],
 )  # fmt: skip
 def test_what_an_outcome_comes_to(
     outcome: Outcome, complete: bool, rolled_back: bool, counts: dict[str, int]
 ) -> None:
-    """Complete is: all done and stayed. Rolled back is: nothing left in effect, for certain."""
+    """Complete is: all done and stayed. Rolled back is: nothing left in effect, for certain. A step that
+    went through several of these is counted once, under the last."""
     assert (outcome.is_complete, outcome.is_rolled_back, outcome.counts()) == (complete, rolled_back, counts)
