@@ -337,10 +337,25 @@ def test_an_unexpected_plan_is_not_applied(lab: Project) -> None:
     assert lab.hand().names() == []
 
 
+@pytest.mark.parametrize(
+    "digest",
+    ["", "sha256:", "sha256:…", "f" * 64, f"sha256:{'f' * 63}", f"sha256:{'F' * 64}", f"md5:{'f' * 64}"],
+)
+def test_what_is_no_digest_is_expected_of_no_plan(project: Project, digest: str) -> None:
+    """A mistake of the command line, found before anything is read: there is not even a spec."""
+    result = project.run("apply", "--expect", digest)
+    assert (result.code, result.out) == (64, "")
+    assert result.err == (
+        f"Error: --expect {digest}: that is no digest of a plan\n"
+        "  It is sha256: and 64 hexadecimal digits, as `reconciler plan` prints them.\n"
+    )
+
+
 def test_an_expectation_holds_for_a_saved_plan_too(lab: Project) -> None:
     """The file may be the wrong one."""
     digest = lab.run("plan", "--out", "plan.bin", "--json").succeeded().events[0]["digest"]
-    assert lab.run("apply", "plan.bin", "--expect", digest[:-1] + "x").code == 5
+    other = "sha256:" + digest[:6:-1]
+    assert lab.run("apply", "plan.bin", "--expect", other).code == 5
     lab.run("apply", "plan.bin", "--expect", digest).succeeded()
 
 

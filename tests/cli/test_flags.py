@@ -186,7 +186,7 @@ VARIABLES = [
     ("RECONCILER_LOCK_TIMEOUT", "soon", ("plan",), 64, "'soon' is no duration; write 30s, 5m or 1h"),
     ("RECONCILER_PARALLELISM", "0", ("plan",), 64, "0 is not in the range"),
     ("RECONCILER_AUTO_APPROVE", "true", ("apply",), 0, "Apply complete! Resources: 2 added"),
-    ("RECONCILER_EXPECT", "sha256:0", ("apply",), 5, "the plan is not the expected one"),
+    ("RECONCILER_EXPECT", f"sha256:{64 * '0'}", ("apply",), 5, "the plan is not the expected one"),
     ("RECONCILER_ON_FAILURE", "panic", ("apply",), 64, "'panic'"),
     ("RECONCILER_INPUT", "0", ("apply",), 1, "nobody can be asked here"),
     ("RECONCILER_JSON", "1", ("plan",), 0, '{"type": "summary"'),

@@ -69,7 +69,7 @@ FAILURES = [
     (("destroy",), "applied", 1),
     (("apply", "plan.txt"), "", 5),
     (("apply", "missing.bin"), "", 1),
-    (("apply", "--expect", "sha256:1"), "", 5),
+    (("apply", "--expect", f"sha256:{64 * '1'}"), "", 5),
     (("plan", "--target", "x"), "", 1),
     (("plan", "--bogus"), "", 64),
     (("frobnicate",), "", 64),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import click
@@ -36,11 +37,17 @@ _FOR_PLANS: Final = {
 @locking
 @planning
 @running
-@option("--expect", metavar="DIGEST", help="Apply without asking, if the plan has this digest.")
+@option("--expect", metavar="DIGEST", help="Apply without asking, if the plan has this digest (sha256:…).")
 @click.pass_context
 def command(ctx: click.Context, /, planfile: str | None, **options: Any) -> int:
     """Carry out a plan: the saved one in PLANFILE exactly, or a new one after asking."""
     context: Context = ctx.obj
+    expected = options["expect"]
+    if expected is not None and not re.fullmatch(r"sha256:[0-9a-f]{64}", expected):
+        raise UsageError(
+            f"--expect {expected}: that is no digest of a plan",
+            hint="It is sha256: and 64 hexadecimal digits, as `reconciler plan` prints them.",
+        )
     if planfile is not None:
         for name, flag in _FOR_PLANS.items():
             if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
