@@ -24,7 +24,7 @@ from reconciler.core.model import (
 )
 from reconciler.core.ports import ResourceKind
 
-__all__ = ["Decision", "compare", "decide", "drifted", "fingerprint", "needs_record"]
+__all__ = ["Decision", "compare", "decide", "destroyed", "drifted", "fingerprint", "needs_record"]
 
 _NOTHING = Attributes({})
 
@@ -253,6 +253,12 @@ def _unwanted(kind: ResourceKind, prior: ResourceState, live: Remote | None) -> 
         irreversible=kind.unreadable,
     )
     return Decision(change, None, prior, live)
+
+
+def destroyed(decision: Decision) -> Decision:
+    """*decision* about something that goes because everything is to go, whatever the specs say."""
+    reason = "to be destroyed" if decision.live is not None else "gone from the platform"
+    return replace(decision, change=replace(decision.change, reason=reason))
 
 
 def _untracked(

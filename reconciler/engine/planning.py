@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reconciler.core.attributes import ID, REF, Attributes, canonical, marked, replace_markers
-from reconciler.core.diff import Decision
+from reconciler.core.diff import Decision, destroyed
 from reconciler.core.model import (
     Action,
     Change,
@@ -64,6 +64,8 @@ async def make_plan(planner: Planner, specs: SpecSet, state: State, options: Pla
     decisions, partial = selected(work, options)
     decisions = await _with_usage(planner, decisions)
     decisions = _with_names(decisions, prior)
+    if options.destroy:
+        decisions = list(map(destroyed, decisions))
     warnings += work.warnings
     warnings += _proposed_moves(decisions)
     deposed = [one for one in _deposed(prior, live) if takes_part(one[0], decisions, options)]

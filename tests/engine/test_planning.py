@@ -614,6 +614,17 @@ def test_too_large_a_share_of_deletes_is_refused() -> None:
     assert lab.plan("", destroy=True).plan.refusals == ()
 
 
+def test_a_destroy_says_why_its_objects_go() -> None:
+    """Their specs are there: that they are not is no reason."""
+    lab = Laboratory()
+    lab.apply("box a size=1\nbox b size=1")
+    lab.hand("delete box.b")
+    assert [f"{change.action} {change.reason}" for change in lab.plan("", destroy=True).plan.changes] == [
+        "delete to be destroyed",
+        "forget gone from the platform",
+    ]
+
+
 # --- never trust absence ---
 
 
