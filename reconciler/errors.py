@@ -90,7 +90,8 @@ class Complaint:
     ``line`` and ``column`` count from 1 (columns in characters); 0 means that
     the complaint is about the file, or about the directory, as a whole.
     ``excerpt`` is the source line without its line end. ``limit`` marks a
-    complaint of the stack's policy, as against a mistake.
+    complaint of the stack's policy, as against a mistake. ``parts`` are what
+    the summary is about, when that is several things.
     """
 
     summary: str
@@ -100,6 +101,12 @@ class Complaint:
     excerpt: str = ""
     hint: str = ""
     limit: bool = False
+    parts: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> str:
+        """The summary with its parts, on one line."""
+        return ": ".join(filter(None, (self.summary, "; ".join(self.parts))))
 
 
 class SpecErrors(ReconcilerError):

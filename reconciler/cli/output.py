@@ -195,7 +195,7 @@ class Output:
                 self.record(
                     "diagnostic",
                     severity="error",
-                    summary=one.summary,
+                    summary=one.whole,
                     file=one.file,
                     line=one.line,
                     column=one.column,

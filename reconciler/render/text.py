@@ -311,7 +311,9 @@ def _drifted_lines(one: Mapping[str, Any], palette: Palette, width: int) -> Iter
 
 def complaint_lines(complaint: Complaint, palette: Palette = PLAIN, *, width: int = 80) -> Iterator[str]:
     """One complaint: what, where, the line with a caret (cut to *width* around it), what to do."""
-    yield f"{palette.remove}Error:{palette.end} {palette.bold}{printable(complaint.summary)}{palette.end}"
+    summary = printable(complaint.summary) + (":" if complaint.parts else "")
+    yield f"{palette.remove}Error:{palette.end} {palette.bold}{summary}{palette.end}"
+    yield from (f"  - {printable(part)}" for part in complaint.parts)
     if complaint.file:
         place = f" line {complaint.line}, column {complaint.column}" if complaint.line else ""
         yield f"  on {printable(complaint.file)}{place}:"

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import dropwhile
 from pathlib import Path as FilePath
 from typing import Any, Final
@@ -387,14 +387,13 @@ class _Loader:
                 at = self._complaint(known[here], self._path_of(known[here], following), "")
                 hops.append(f"{here} needs {following} ({at.file}:{at.line})")
             first = known[ring[0]]
-            self.complaints.append(
-                self._complaint(
-                    first,
-                    self._path_of(first, (*ring[1:], ring[0])[0]),
-                    "specs need one another in a circle: " + "; ".join(hops),
-                    "Remove one of these references.",
-                )
+            complaint = self._complaint(
+                first,
+                self._path_of(first, (*ring[1:], ring[0])[0]),
+                "specs need one another in a circle",
+                "Remove one of these references.",
             )
+            self.complaints.append(replace(complaint, parts=tuple(hops)))
 
     def _complain_of_reference(
         self, resource: Resource, needed: ResourceAddress, named: Mapping[str, list[str]]

@@ -133,6 +133,17 @@ def test_an_error_of_a_spec_is_a_diagnostic_with_its_place(project: Project) -> 
     assert last == {"type": "summary", "exit_code": 1, "valid": False, "errors": 1}
 
 
+def test_a_circle_is_one_summary(project: Project) -> None:
+    """Text has a line for each reference; tools get them all at once."""
+    for name, other in ("ab", "ba"):
+        project.write(f"{name}.toml", f'depends_on = ["runai.environment.{other}"]\n{LAB}')
+    first, _ = project.run("validate", "--json").events
+    assert first["summary"] == (
+        "specs need one another in a circle: runai.environment.a needs runai.environment.b (a.toml:1); "
+        "runai.environment.b needs runai.environment.a (b.toml:1)"
+    )
+
+
 def test_a_warning_is_a_diagnostic_too(project: Project) -> None:
     """Warnings of validate have a severity of their own; without --json --quiet does not hide them."""
     project.write("lab.toml", LAB.replace("image", 'workload_types = ["inference"]\nimage'))
