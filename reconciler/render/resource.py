@@ -51,7 +51,7 @@ def resource_view(
 
 def resource_lines(view: Mapping[str, Any], palette: Palette = PLAIN) -> Iterator[str]:
     """A resource as text: what it is, each field with what the specs want where that differs, its users."""
-    name = printable(view["address"] or "not managed")
+    name = printable(view["address"] or str(view["live"]["name"]))
     yield f"{palette.bold}{name}{palette.end}  {view['status']}"
     for name, value in (("spec", view["source"]), ("id", view["id"]), *view["details"].items()):
         if value:

@@ -298,8 +298,8 @@ def test_a_difference_is_shown_beside_what_is_there(world: Project) -> None:
         ("new", "runai.environment.new  new"),
         ("gone", "runai.environment.gone  gone"),
         ("leaving", "runai.environment.leaving  to delete"),
-        ("stray", "not managed  unmanaged"),
-        ("jupyter-lab", "not managed  vendor"),
+        ("stray", "stray  unmanaged"),
+        ("jupyter-lab", "jupyter-lab  vendor"),
     ],
 )
 def test_everything_in_the_list_can_be_shown(world: Project, name: str, head: str) -> None:
@@ -322,7 +322,14 @@ def test_everything_in_the_list_can_be_shown(world: Project, name: str, head: st
         ("runia.environment.lab", "Error: there is no platform 'runia'\n  This stack has: runai.\n"),
         (
             "lab",
-            "Error: 'lab' is no plan file, no address and no run\n"
+            "Error: 'lab' is no plan file, no address and no run\n  Did you mean runai.environment.lab?\n",
+        ),
+        ("environment.team", "Did you mean runai.environment.team?\n"),
+        ("leavin", "Did you mean runai.environment.leaving?\n"),
+        ("found", "Did you mean runai.environment.found?\n"),
+        (
+            "20240101-000000-000-ffff",
+            "Error: '20240101-000000-000-ffff' is no plan file, no address and no run\n"
             "  An address is PLATFORM.KIND.NAME; `reconciler history` shows the runs.\n",
         ),
         ("../state", "Error: '../state' is no plan file"),

@@ -93,6 +93,16 @@ def test_what_the_state_does_not_know_is_said(two: Project, words: tuple[str, ..
     )
 
 
+@pytest.mark.parametrize("what", ["lab", "lap", "runai.environment.lap", "runai.enviroment.lab", "x.lab"])
+def test_the_nearest_address_that_the_state_knows_is_named(two: Project, what: str) -> None:
+    """A bare name is enough to know what is meant."""
+    result = two.run("state", "show", what)
+    assert (result.code, result.err) == (
+        64,
+        f"Error: the state does not know {what}\n  Did you mean runai.environment.lab?\n",
+    )
+
+
 # --- mv, rm ---
 
 

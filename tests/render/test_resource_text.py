@@ -89,7 +89,7 @@ def test_an_object_that_nobody_manages() -> None:
     sides = {"address": None, "status": "unmanaged", "source": None, "desired": None, "prior": None}
     bare = Remote("environment", "e-2", ("x",), Attributes({"name": "x", "tools": {}, "args": []}))
     assert text(view(live=bare, **sides)) == (
-        'not managed  unmanaged\n  id           e-2\n\n  name = "x"\n  args = []\n\nUsed by nothing.\n'
+        'x  unmanaged\n  id           e-2\n\n  name = "x"\n  args = []\n\nUsed by nothing.\n'
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 import click
 
+from reconciler.cli.addresses import meant
 from reconciler.cli.context import Context, Exit
 from reconciler.cli.files import read_plan
 from reconciler.cli.inventory import gather
@@ -16,7 +18,7 @@ from reconciler.cli.session import Session, may_be_shown
 from reconciler.core.model import ResourceAddress
 from reconciler.engine.history import past_run
 from reconciler.engine.inventory import Entry, find_entry
-from reconciler.errors import JournalUnreadable, StateError, StateUnreadable, UsageError
+from reconciler.errors import JournalUnreadable, ReconcilerError, StateError, StateUnreadable, UsageError
 from reconciler.render.resource import resource_lines, resource_view
 from reconciler.render.run import past_run_lines, past_run_view
 from reconciler.render.view import plan_view
@@ -71,7 +73,8 @@ def _show_resource(context: Context, session: Session, address: ResourceAddress,
     state = session.backend.load()
     entry = find_entry(entries, address)
     if entry is None:
-        raise UsageError(f"there is no {address}", hint=_near(entries, address))
+        hint = meant(str(address), map(_named, entries), "`reconciler list` shows what there is.")
+        raise UsageError(f"there is no {address}", hint=hint)
     view = resource_view(
         address=str(entry.address) if entry.address is not None else None,
         status=entry.status(shown),
@@ -89,18 +92,20 @@ def _show_resource(context: Context, session: Session, address: ResourceAddress,
     return Exit.DONE
 
 
-def _near(entries: list[Entry], address: ResourceAddress) -> str:
-    import difflib
+def _named(entry: Entry) -> ResourceAddress:
+    """The address of *entry*, or the one by which an unmanaged object is asked for."""
+    if entry.address is not None:
+        return entry.address
+    assert entry.live is not None
+    return ResourceAddress(entry.platform, entry.kind.name, str(entry.live.attributes.get("name")))
 
-    known = {entry.address for entry in entries if entry.address is not None} | {
-        ResourceAddress(entry.platform, entry.kind.name, str(entry.live.attributes.get("name")))
-        for entry in entries
-        if entry.address is None and entry.live is not None
-    }
-    # By name alone: what addresses have in common would make all of them look alike.
-    close = difflib.get_close_matches(address.name, {one.name for one in known}, n=3)
-    meant = sorted(str(one) for one in known if one.name in close)
-    return f"Did you mean {' or '.join(meant)}?" if meant else "`reconciler list` shows what there is."
+
+def _managed(session: Session) -> set[ResourceAddress]:
+    """The addresses of the state and, unless they are broken, of the specs."""
+    known = set(session.backend.load().resources)
+    with contextlib.suppress(ReconcilerError):
+        known |= {resource.address for resource in session.specs().resources}
+    return known
 
 
 def _show_run(context: Context, session: Session, run: str, form: str) -> int:
@@ -112,7 +117,11 @@ def _show_run(context: Context, session: Session, run: str, form: str) -> int:
         except StateError as error:
             raise UsageError(
                 f"{run!r} is no plan file, no address and no run",
-                hint="An address is PLATFORM.KIND.NAME; `reconciler history` shows the runs.",
+                hint=meant(
+                    run,
+                    _managed(session),
+                    "An address is PLATFORM.KIND.NAME; `reconciler history` shows the runs.",
+                ),
             ) from error
     view = past_run_view(past_run(records), shown=may_be_shown)
     if form == "json" or context.output.as_json:

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from reconciler.cli.addresses import meant
 from reconciler.cli.context import Context, Exit
 from reconciler.cli.options import common, locking, option
 from reconciler.cli.progress import Progress
@@ -71,7 +72,7 @@ def list_(context: Context, /, globs: tuple[str, ...], **options: Any) -> int:
 def show(context: Context, /, address: str, **options: Any) -> int:
     """Show what is remembered of one ADDRESS."""
     session = Session.open(context, **options)
-    record = _record(_remembered(session), ResourceAddress.parse(address))
+    record = _record(_remembered(session), address)
     values = shown(record.attributes.values_)
     context.output.lines(
         [
@@ -96,11 +97,12 @@ def show(context: Context, /, address: str, **options: Any) -> int:
     return Exit.DONE
 
 
-def _record(state: State, address: ResourceAddress) -> ResourceState:
-    found = state.resources.get(address)
+def _record(state: State, address: str) -> ResourceState:
+    found = next((record for known, record in state.resources.items() if str(known) == address), None)
     if found is None:
         raise UsageError(
-            f"the state does not know {address}", hint="`reconciler state list` shows what it knows."
+            f"the state does not know {address}",
+            hint=meant(address, state.resources, "`reconciler state list` shows what it knows."),
         )
     return found
 
@@ -143,7 +145,7 @@ def mv(context: Context, /, old: str, new: str, **options: Any) -> int:
         raise UsageError("an object cannot change its platform or kind")
 
     def change(state: State) -> Any:
-        record = _record(state, before)
+        record = _record(state, old)
         if after in state.resources:
             raise UsageError(f"the state knows {after} already")
         needing = [
