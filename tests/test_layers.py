@@ -33,6 +33,7 @@ DOORS: Mapping[str, tuple[str, ...]] = {
     "click": ("cli/*",),
     "deepdiff": ("core/diff.py",),
     "httpx": ("providers/http.py", "state/backends/http.py"),
+    "cryptography": ("cli/files.py",),
     "networkx": ("core/planner.py",),
     "pydantic": (
         "core/reading.py",

@@ -53,6 +53,8 @@ _COMMANDS: Final = {
     "list": "Show the environments: live, desired and managed.",
     "show": "Show a resource, a saved plan or a past run.",
     "history": "Show past runs.",
+    "undo": "Show the plan back to before a past run.",
+    "recover": "Settle what a dead run left open.",
     "state": "Look at and repair the state.",
     "graph": "Draw the dependencies.",
     "schema": "Print the JSON Schema of specs and reconciler.toml.",

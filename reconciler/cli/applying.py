@@ -113,7 +113,9 @@ async def carry_out(
     alive = asyncio.ensure_future(progress.keep_alive())
     try:
         with signals:
-            return await stack.apply(planned, lock, command=command, on_failure=on_failure)
+            return await stack.apply(
+                planned, lock, command=command, on_failure=on_failure, deadline=options["deadline"]
+            )
     finally:
         alive.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from reconciler.core.model import Plan
-from reconciler.errors import ReconcilerError
+from reconciler.errors import PlanAltered, ReconcilerError
 
 __all__ = ["read_plan", "write_private"]
 
@@ -42,8 +42,13 @@ def write_private(name: str, data: bytes) -> None:
         ) from error
 
 
-def read_plan(name: str) -> Plan:
-    """The saved plan in the file *name*. Raises `PlanAltered` when it is not as it was written."""
+def read_plan(name: str, *, key: str | None = None) -> Plan:
+    """The saved plan in the file *name*.
+
+    With *key*, a file with a public key, ``NAME.sig`` has to be the plan's
+    signature. Raises `PlanAltered` when it is not, and when the plan is not as
+    it was written.
+    """
     from reconciler.state.codec import decode_plan
 
     try:
@@ -53,4 +58,39 @@ def read_plan(name: str) -> Plan:
             f"{name} cannot be read: {error.strerror}",
             hint="Give the file that `reconciler plan --out FILE` wrote.",
         ) from error
+    if key is not None:
+        _check_signature(name, data, key)
     return decode_plan(data, file=name)
+
+
+def _check_signature(name: str, data: bytes, key: str) -> None:
+    """Raise `PlanAltered` unless ``NAME.sig`` is a detached ed25519 signature (RFC 8032) of *data*."""
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    try:
+        public = load_pem_public_key(Path(key).read_bytes())
+    except (OSError, ValueError) as error:
+        raise ReconcilerError(
+            f"{key} is no public key in PEM form", hint="`openssl pkey -pubout` writes one."
+        ) from error
+    if not isinstance(public, Ed25519PublicKey):
+        raise ReconcilerError(
+            f"{key} is no ed25519 key", hint="`openssl genpkey -algorithm ed25519` makes one."
+        )
+    try:
+        signature = Path(f"{name}.sig").read_bytes()
+    except OSError as error:
+        raise PlanAltered(
+            f"{name} is not signed: {name}.sig cannot be read: {error.strerror}",
+            hint="Nothing was done. Whoever reviewed the plan signs it: "
+            f"openssl pkeyutl -sign -rawin -inkey KEY -in {name} -out {name}.sig",
+        ) from error
+    try:
+        public.verify(signature, data)
+    except InvalidSignature as error:
+        raise PlanAltered(
+            f"{name}.sig is not the signature of {name} by {key}",
+            hint="Nothing was done. The plan is another than was signed, or somebody else signed it.",
+        ) from error

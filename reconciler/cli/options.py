@@ -167,4 +167,9 @@ def running(function: F) -> F:
             type=click.Choice(["rollback", "stop", "continue"]),
             help="What a failed step means for the rest. Default: [apply] in reconciler.toml.",
         ),
+        option(
+            "--deadline",
+            type=Duration(),
+            help="Stop early enough to be done in this time, a rollback included: 20m.",
+        ),
     )

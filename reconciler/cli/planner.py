@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from reconciler.cli.applying import check_refusals
+from reconciler.cli.context import Context, Exit
+from reconciler.cli.files import write_private
 from reconciler.cli.output import Output
 from reconciler.cli.progress import Progress
 from reconciler.cli.session import Session, run_async
-from reconciler.core.model import ResourceAddress, SpecSet
+from reconciler.core.model import ResourceAddress
 from reconciler.core.ports import Lock
 from reconciler.engine.planning import Planned
 from reconciler.engine.selection import PlanOptions
+from reconciler.engine.stack import Stack
+from reconciler.errors import PlanRefused
 from reconciler.render.text import plan_lines
+from reconciler.state.codec import encode_plan
 
-__all__ = ["make_plan", "plan_options", "show_plan"]
+__all__ = ["keep_plan", "make_plan", "plan_options", "show_plan"]
 
 
 def plan_options(options: Mapping[str, Any], *, destroy: bool = False) -> PlanOptions:
@@ -29,8 +36,8 @@ def plan_options(options: Mapping[str, Any], *, destroy: bool = False) -> PlanOp
     )
 
 
-def make_plan(session: Session, specs: SpecSet, options: Mapping[str, Any]) -> Planned:
-    """A plan to look at. Takes the lock only when a dead run has to be settled first."""
+def make_plan(session: Session, command: str, make: Callable[[Stack], Awaitable[Planned]]) -> Planned:
+    """A plan to look at, made by *make*. Takes the lock only when a dead run has to be settled first."""
 
     async def settle(lock: Lock) -> None:
         with Progress(session.output) as progress:
@@ -40,14 +47,31 @@ def make_plan(session: Session, specs: SpecSet, options: Mapping[str, Any]) -> P
     async def plan() -> Planned:
         with Progress(session.output) as progress:
             async with session.stack(progress) as stack:
-                return await stack.plan(specs, plan_options(options))
+                return await make(stack)
 
     # Locks are waited for outside of asyncio, where Ctrl-C ends the waiting at once.
     if session.backend.open_run() is not None:
-        with session.lock("plan") as lock:
+        with session.lock(command) as lock:
             run_async(settle(lock))
     with session.reading():
         return run_async(plan())
+
+
+def keep_plan(context: Context, planned: Planned, file: str | None) -> int:
+    """Save a plan that was shown, if it is to be saved. What policy forbids is not, and is exit code 3."""
+    try:
+        check_refusals(planned)
+    except PlanRefused as error:
+        context.output.failure(error)
+        if file:
+            context.output.note(f"The plan is not saved to {file}.", urgent=True)
+        return Exit.REFUSED
+    if file:
+        write_private(file, encode_plan(planned.plan))
+        where = ["-C", context.chdir] if context.chdir is not None else []
+        command_line = shlex.join(["reconciler", *where, "apply", file])
+        context.output.lines(["", f"Saved the plan to: {file}", f"Apply exactly it: {command_line}"])
+    return Exit.DONE
 
 
 def show_plan(output: Output, view: Mapping[str, Any]) -> None:

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from reconciler.core.attributes import SECRET, Attributes, marked, replace_markers
 from reconciler.core.diff import fingerprint
 from reconciler.core.events import (
+    Note,
     RollbackStarted,
     StepDone,
     StepFailed,
@@ -91,7 +92,8 @@ class Executor:
     *replay* starts as the state and follows the journal; *journal* is open
     for adding, under *lock*. *secret_key* keys the hashes of secrets that go into the
     state. *stop* turns true when nothing new may be started. *shown* says
-    whether a value of a live object may be written down.
+    whether a value of a live object may be written down. *deadline* is how
+    many seconds the run may take, a rollback included.
     """
 
     def __init__(
@@ -109,6 +111,7 @@ class Executor:
         parallelism: int,
         stop: Callable[[], bool],
         shown: Callable[[Path, Any], bool],
+        deadline: float | None = None,
     ) -> None:
         self._plan = plan
         self._run = run
@@ -122,6 +125,10 @@ class Executor:
         self._parallelism = parallelism
         self._stop = stop
         self._shown = shown
+        self._began = time.monotonic()
+        self._deadline = deadline
+        self._longest = 0.0
+        self.is_late = False
         self._before = dict(replay.resources)
         # Fingerprints of what this run wrote, by platform, kind and id.
         self._writes = Writes(providers, owner=replay.owner, may_write=self._may_write)
@@ -153,14 +160,27 @@ class Executor:
         return self.outcome
 
     def _may_start(self, on_failure: str) -> bool:
-        if self._stop() or self.journal_error is not None:
+        if self._stop() or self.journal_error is not None or self._comes_too_late(on_failure):
             return False
         return on_failure == "continue" or not (self.outcome.failed or self.outcome.uncertain)
+
+    def _comes_too_late(self, on_failure: str) -> bool:
+        """Whether one more step could end behind the deadline: what was done may have to be taken back."""
+        if self._deadline is None:
+            return False
+        spent = time.monotonic() - self._began
+        reserve = 2 * self._longest + (spent if on_failure == "rollback" else 0.0)
+        if not self.is_late and spent + reserve >= self._deadline:
+            self.is_late = True
+            self._report(Note("The deadline is near: nothing new is started."))
+        return self.is_late
 
     def _why_not(self, step: Step) -> str:
         for number in step.waits:
             if number in self.outcome.failed or number in self.outcome.uncertain:
                 return f"waits for {self._plan.steps[number].address}, which failed"
+        if self.is_late:
+            return "the deadline came first"
         return "interrupted" if self._stop() else "the run was stopped before it"
 
     async def _forward(self, number: int) -> bool:
@@ -179,7 +199,9 @@ class Executor:
             return False
         self._note(done)
         self.outcome.done.add(number)
-        self._report(StepDone(number, step.address, step.verb, done.remote_id, time.monotonic() - began))
+        seconds = time.monotonic() - began
+        self._longest = max(self._longest, seconds)
+        self._report(StepDone(number, step.address, step.verb, done.remote_id, seconds))
         return True
 
     def _fail(self, step: Step, error: Exception) -> None:

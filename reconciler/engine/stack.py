@@ -126,7 +126,9 @@ class Stack:
         targets = tuple(escape(str(address)) for address in sorted(found.addresses))
         planned = await make_plan(self.planner(), found.specs, state, replace(options, targets=targets))
         plan = planned.plan
-        changes = tuple(replace(change, source=None) for change in plan.changes)
+        changes = tuple(
+            replace(change, source=None, reason=f"back to before run {run}") for change in plan.changes
+        )
         # Nobody asked for a part of it: what is left out is no part of the run.
         return replace(planned, plan=replace(plan, undoes=run, changes=changes, partial=()))
 
@@ -229,9 +231,18 @@ class Stack:
             ]
         return moved
 
-    async def apply(self, planned: Planned, lock: Lock, *, command: str, on_failure: str) -> RunReport:
+    async def apply(
+        self,
+        planned: Planned,
+        lock: Lock,
+        *,
+        command: str,
+        on_failure: str,
+        deadline: float | None = None,
+    ) -> RunReport:
         """Carry out a plan that is true now. Raises before the first step, or reports.
 
+        *deadline* is how many seconds the run may take, a rollback included.
         The state is committed and the journal closed whatever happens to the
         steps, unless one of them cannot be settled.
         """
@@ -274,11 +285,16 @@ class Stack:
                 parallelism=self.parallelism,
                 stop=self.stop,
                 shown=self.shown,
+                deadline=deadline,
             )
             self.report(RunStarted(run, len(plan.steps)))
             outcome = await executor.run(on_failure)
             error = str(executor.journal_error) if executor.journal_error is not None else ""
-            name = "open" if error or folded.open_steps else _name(outcome, folded, stopped=self.stop())
+            name = (
+                "open"
+                if error or folded.open_steps
+                else _name(outcome, folded, stopped=self.stop() or executor.is_late)
+            )
             counts = outcome.counts()
             try:
                 if name != "open":

@@ -127,6 +127,7 @@ def plan_view(plan: Plan) -> View:
         "tool": plan.tool,
         "stack": plan.stack,
         "destroy": plan.destroy,
+        "undoes": plan.undoes,
         "digest": plan_digest(plan),
         "base": {"lineage": plan.base.lineage, "serial": plan.base.serial},
         "specs": {"digest": plan.specs_digest, "revision": plan.revision},

@@ -10,6 +10,7 @@ live on with a full disk.
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import random
 import signal
@@ -128,7 +129,8 @@ class _Disk:
 
 
 def _arm(trouble: Trouble, memory: Path, count: list[int]) -> None:
-    real = {name: getattr(os, name) for name in (*ON_DISK, "unlink")}
+    real = {name: getattr(os, name) for name in ON_DISK}
+    numbers = itertools.count(1)
     disk = _Disk(memory, real) if trouble.kind == "power cut" else None
 
     def die() -> None:
@@ -140,15 +142,21 @@ def _arm(trouble: Trouble, memory: Path, count: list[int]) -> None:
 
     def seen(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(*arguments: Any, **settings: Any) -> Any:
-            count[0] += 1
-            here = count[0] == trouble.at and trouble.kind in ("kill", "power cut")
+            number = next(numbers)  # threads call, too
+            count[0] = max(count[0], number)
+            here = number == trouble.at and trouble.kind in ("kill", "power cut")
             if here and trouble.moment == "before":
                 die()
-            if trouble.kind == "full disk" and count[0] >= trouble.at and name in _GROWING:
+            if trouble.kind == "full disk" and number >= trouble.at and name in _GROWING:
                 grows = name != "open" or arguments[1] & os.O_CREAT
                 if grows:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            result = call(*arguments, **settings)
+            try:
+                result = call(*arguments, **settings)
+            except OSError:
+                if here:
+                    die()
+                raise
             if disk is not None and name == "open":
                 disk.seen(result)
             if disk is not None and name in ("fsync", "fdatasync"):

@@ -37,6 +37,13 @@ _FOR_PLANS: Final = {
 @locking
 @planning
 @running
+@option("--resume", metavar="RUN", help="Finish the plan of a run that was cut off, without asking.")
+@option(
+    "--require-signature",
+    metavar="KEY",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Apply PLANFILE only if PLANFILE.sig is its signature by this public key (ed25519, PEM).",
+)
 @option("--expect", metavar="DIGEST", help="Apply without asking, if the plan has this digest (sha256:…).")
 @click.pass_context
 def command(ctx: click.Context, /, planfile: str | None, **options: Any) -> int:
@@ -48,15 +55,23 @@ def command(ctx: click.Context, /, planfile: str | None, **options: Any) -> int:
             f"--expect {expected}: that is no digest of a plan",
             hint="It is sha256: and 64 hexadecimal digits, as `reconciler plan` prints them.",
         )
-    if planfile is not None:
+    resumed = options["resume"]
+    if planfile is not None and resumed is not None:
+        raise UsageError("a saved plan and --resume do not go together")
+    if planfile is None and options["require_signature"] is not None:
+        raise UsageError(
+            "--require-signature is about a saved plan, and none is given",
+            hint="Save the plan, have it signed, and apply the file.",
+        )
+    if planfile is not None or resumed is not None:
         for name, flag in _FOR_PLANS.items():
             if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
                 raise UsageError(
-                    f"{flag} does not go with a saved plan, which is applied as it is",
+                    f"{flag} does not go with a plan that was made before, which is applied as it is",
                     hint="Give it to `reconciler plan`.",
                 )
     session = Session.open(context, **options)
-    plan = read_plan(planfile) if planfile is not None else None
+    plan = read_plan(planfile, key=options["require_signature"]) if planfile is not None else None
     specs = session.specs(exact_revision=True)
     # Waited for outside of asyncio, where Ctrl-C ends the waiting at once.
     with session.lock("apply") as lock:
@@ -74,6 +89,10 @@ async def _apply(
             if plan is not None:
                 planned = await stack.verify(plan, specs)
                 output.lines([summary_line(summary(plan.changes))])
+            elif options["resume"] is not None:
+                planned = await stack.resume(options["resume"], specs)
+                output.lines([f"Resuming run {options['resume']}: {_steps(planned)} left."])
+                output.lines([summary_line(summary(planned.plan.changes))])
             else:
                 planned = await stack.plan(specs, plan_options(options))
                 show_plan(output, plan_view(planned.plan))
@@ -81,7 +100,8 @@ async def _apply(
             check_refusals(planned)
             if not planned.plan.steps:
                 return nothing_to_do(output, planned.plan)
-            is_reviewed = plan is not None or options["expect"] is not None or planned.plan.is_empty
+            was_made = plan is not None or options["resume"] is not None
+            is_reviewed = was_made or options["expect"] is not None or planned.plan.is_empty
             if not is_reviewed and not approve(
                 output,
                 options,
@@ -93,6 +113,11 @@ async def _apply(
                 return Exit.ERROR
             report = await carry_out(session, stack, planned, lock, progress, signals, options, "apply")
     return finish(output, report, signals.received)
+
+
+def _steps(planned: Planned) -> str:
+    count = len(planned.plan.steps)
+    return f"{count} step{'' if count == 1 else 's'}"
 
 
 def _expect(planned: Planned, digest: str | None) -> None:

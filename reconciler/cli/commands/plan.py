@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 
 import click
 
-from reconciler.cli.applying import check_refusals
 from reconciler.cli.context import Context, Exit
 from reconciler.cli.files import write_private
 from reconciler.cli.options import common, locking, option, planning
 from reconciler.cli.output import json_text
-from reconciler.cli.planner import make_plan, show_plan
+from reconciler.cli.planner import keep_plan, make_plan, plan_options, show_plan
 from reconciler.cli.session import Session
-from reconciler.core.model import Plan
-from reconciler.errors import PlanRefused
 from reconciler.render.view import plan_view
-from reconciler.state.codec import encode_plan
 
 
 @click.command("plan")
@@ -37,29 +32,13 @@ def command(context: Context, /, **options: Any) -> int:
     session = Session.open(context, **options)
     is_told = options["out"] or options["json_out"] or context.output.as_json
     specs = session.specs(exact_revision=bool(is_told))
-    planned = make_plan(session, specs, options)
-    plan = planned.plan
-    view = plan_view(plan)
-    output = context.output
-    show_plan(output, view)
+    planned = make_plan(session, "plan", lambda stack: stack.plan(specs, plan_options(options)))
+    view = plan_view(planned.plan)
+    show_plan(context.output, view)
     if options["json_out"]:
         write_private(options["json_out"], json_text(view, session.secrets.mask).encode())
-    code = Exit.CHANGES if options["detailed_exitcode"] and not plan.is_empty else Exit.DONE
-    try:
-        check_refusals(planned)
-        if options["out"]:
-            _save(context, options["out"], plan)
-    except PlanRefused as error:
-        output.failure(error)
-        if options["out"]:
-            output.note(f"The plan is not saved to {options['out']}.", urgent=True)
-        code = Exit.REFUSED
-    output.summary(code, digest=view["digest"], **view["summary"])
+    code = keep_plan(context, planned, options["out"])
+    if code == Exit.DONE and options["detailed_exitcode"] and not planned.plan.is_empty:
+        code = Exit.CHANGES
+    context.output.summary(code, digest=view["digest"], **view["summary"])
     return code
-
-
-def _save(context: Context, file: str, plan: Plan) -> None:
-    write_private(file, encode_plan(plan))
-    where = ["-C", context.chdir] if context.chdir is not None else []
-    command_line = shlex.join(["reconciler", *where, "apply", file])
-    context.output.lines(["", f"Saved the plan to: {file}", f"Apply exactly it: {command_line}"])
