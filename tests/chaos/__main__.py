@@ -41,9 +41,9 @@ def report(tally: Tally, theirs: Kills | None, seed: str, seconds: float) -> str
     if theirs is not None:
         lines += [
             "",
-            f"Terraform, an apply of 300 trivial resources killed {theirs.killed} times at random instants: the "
-            f"whole state was lost {theirs.lost} times; {theirs.offered} times the next plan would have made "
-            "everything again, with exit code 0.",
+            f"Terraform, an apply of 300 trivial resources killed {theirs.killed} times at random instants: "
+            f"the whole state was lost {theirs.lost} times; {theirs.offered} times the next plan would have "
+            "made everything again, with exit code 0.",
         ]
     return "\n".join([*lines, ""])
 

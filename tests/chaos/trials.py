@@ -57,6 +57,15 @@ def _kill_and_kill_what_settles_it(world: World, chance: random.Random) -> bool:
     return hit
 
 
+def _kill_while_a_run_is_undone(world: World, chance: random.Random) -> bool:
+    """The specs are applied, and that is taken back: a later apply has to do it again."""
+    world.run("apply", "--auto-approve")
+    if world.run("undo", world.last_run(), "--out", "back.plan", "--allow-deletes") != 0:
+        return False
+    trouble = Trouble("kill", chance.randint(1, _calls(world)), chance.choice(("before", "after")))
+    return world.run("apply", "back.plan", trouble=trouble) == -signal.SIGKILL
+
+
 def _power_cut(world: World, chance: random.Random) -> bool:
     seed = str(chance.random())
     trouble = Trouble("power cut", chance.randint(1, _calls(world)), chance.choice(("before", "after")), seed)
@@ -89,6 +98,7 @@ KINDS: dict[str, Callable[[World, random.Random], bool]] = {
     "SIGKILL at a numbered call": _kill,
     "SIGKILL at a random instant": _kill_at_random_instant,
     "SIGKILL, and again while it is settled": _kill_and_kill_what_settles_it,
+    "SIGKILL while a run is undone": _kill_while_a_run_is_undone,
     "power cut, unsynced writes gone": _power_cut,
     "disk full from a numbered call on": _full_disk,
     "SIGINT or SIGTERM, once or twice": _signals,

@@ -214,6 +214,11 @@ class World:
 
     # --- the proof ---
 
+    def last_run(self) -> str:
+        """The newest run that there is."""
+        runs = [path.stem for path in (self.stack / ".reconciler" / "runs").iterdir()]
+        return max(runs, default="none")
+
     def remembered(self) -> dict[str, str]:
         """Ids and addresses in the state, what a replacement left behind included."""
         path = self.stack / ".reconciler" / "state.json"
