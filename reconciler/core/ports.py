@@ -96,11 +96,17 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """One resource that a spec's table gives: its kind and canonical attributes."""
+    """One resource that a spec's table gives: its kind and canonical attributes.
+
+    A table with problems gives what is sound in it, to be looked at beside the
+    other specs. ``is_sure`` is false where a problem leaves open which object
+    that is.
+    """
 
     kind: str
     attributes: Mapping[str, Any]
     facts: tuple[Fact, ...] = ()
+    is_sure: bool = True
 
 
 @dataclass(frozen=True, slots=True)

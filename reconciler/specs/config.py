@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -50,13 +50,27 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class StackConfig:
-    """A stack's settings, its directory, and the code of its providers."""
+    """A stack's settings, its directory, and the code of its providers.
+
+    ``unread`` are platforms of which nothing is known but their names; None
+    when not even these are. Only mistakes can be found in such a stack.
+    """
 
     settings: Settings
     directory: Path
     digest: str
     plugins: Mapping[str, ProviderPlugin]
     cache: Cache
+    unread: frozenset[str] | None = frozenset()
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether there may be platforms of which nothing is known."""
+        return self.unread is None or bool(self.unread)
+
+    def may_have(self, platform: str) -> bool:
+        """Whether *platform* may be one of those of which nothing is known."""
+        return platform not in self.settings.platforms and (self.unread is None or platform in self.unread)
 
     @property
     def name(self) -> str:
@@ -76,8 +90,8 @@ class StackConfig:
 def load_config(directory: Path, plugins: Mapping[str, ProviderPlugin], *, version: str) -> StackConfig:
     """Read ``reconciler.toml`` in *directory*.
 
-    Raises `SpecErrors` with everything that is wrong, in the specs too where
-    the platforms are known in spite of it.
+    Raises `SpecErrors` with everything that is wrong, in the specs too as far
+    as that can be told in spite of it.
 
     *version* is this program's: what another version made of a file is not used.
     """
@@ -98,18 +112,18 @@ def load_config(directory: Path, plugins: Mapping[str, ProviderPlugin], *, versi
     if known is not None:
         return StackConfig(known, directory, digest, plugins, cache)
     file = parse(path, CONFIG_NAME, data)
+    unread: frozenset[str] | None
     if isinstance(file, Complaint):
-        raise SpecErrors([file])
-    settings, complaints = _read(file, plugins)
+        settings, unread, complaints = _unknown({}, ["*"]), None, [file]
+    else:
+        settings, unread, complaints = _read(file, plugins)
     if complaints:
-        if settings is not None:
-            from reconciler.specs.load import complaints_about_specs
+        from reconciler.specs.load import complaints_about_specs
 
-            # What the cache has was made by other settings.
-            nothing = Cache(Path(os.devnull), version)
-            complaints += complaints_about_specs(StackConfig(settings, directory, digest, plugins, nothing))
-        raise SpecErrors(complaints)
-    assert settings is not None
+        # What the cache has was made by other settings.
+        nothing = Cache(Path(os.devnull), version)
+        stack = StackConfig(settings, directory, digest, plugins, nothing, unread)
+        raise SpecErrors([*complaints, *complaints_about_specs(stack)])
     cache.keep_config(digest, msgspec.json.encode(settings))
     return StackConfig(settings, directory, digest, plugins, cache)
 
@@ -126,11 +140,17 @@ def _known(cache: Cache, digest: str, plugins: Mapping[str, ProviderPlugin]) -> 
     return settings if all(one.provider in plugins for one in settings.platforms.values()) else None
 
 
-def _read(file: TomlFile, plugins: Mapping[str, ProviderPlugin]) -> tuple[Settings | None, list[Complaint]]:
-    """The settings in *file*, and what is wrong with them.
+def _unknown(platforms: dict[str, PlatformConfig], not_secret: Iterable[str]) -> Settings:
+    """Settings of which no more is known: good for finding mistakes in specs, and for nothing else."""
+    return Settings("", ".reconciler", platforms, Policy(), 1, "stop", (), tuple(not_secret))
 
-    If anything is, they are good for finding mistakes in specs and for nothing else; or None, where that
-    would find mistakes that are none, because not every platform is known.
+
+def _read(
+    file: TomlFile, plugins: Mapping[str, ProviderPlugin]
+) -> tuple[Settings, frozenset[str] | None, list[Complaint]]:
+    """The settings in *file*, the platforms of which nothing is known, and what is wrong.
+
+    If anything is, the settings are good for finding mistakes in specs and for nothing else.
     """
     # Only here, not at the top: pydantic takes longer to import than the rest of a small plan.
     from reconciler.core.reading import nearest, read
@@ -140,8 +160,10 @@ def _read(file: TomlFile, plugins: Mapping[str, ProviderPlugin]) -> tuple[Settin
     found = list(problems)
     platforms: dict[str, PlatformConfig] = {}
     tables = file.table.get("platforms", {})
+    unread: set[str] = set()
     for name, table in tables.items() if isinstance(tables, dict) else ():
         if not isinstance(table, dict):
+            unread.add(name)
             continue  # said above
         at = ("platforms", name)
         if not _PLATFORM_NAME.fullmatch(name):
@@ -153,6 +175,10 @@ def _read(file: TomlFile, plugins: Mapping[str, ProviderPlugin]) -> tuple[Settin
             hint = (f"Did you mean {meant!r}? " if meant else "") + f"Known: {', '.join(sorted(plugins))}."
             missing = "`provider` is missing" if provider is None else f"there is no provider {provider!r}"
             found.append(Problem((*at, "provider"), missing, hint))
+            if meant:  # good enough to find more mistakes
+                platforms[name] = PlatformConfig(name, meant, {})
+            else:
+                unread.add(name)
             continue
         settings, wrong = plugin.read_settings({k: v for k, v in table.items() if k != "provider"})
         found += [Problem((*at, *one.path), one.summary, one.hint) for one in wrong]
@@ -165,14 +191,12 @@ def _read(file: TomlFile, plugins: Mapping[str, ProviderPlugin]) -> tuple[Settin
         for one in found
     ]
     complaints += plain_secrets(file, () if model is None else model.policy.not_secret, complaints)
-    if not platforms or platforms.keys() != tables.keys():
-        return None, complaints
+    left = frozenset(unread) if platforms or unread else None
     if model is None:
         policy = file.table.get("policy")
         said = policy.get("not_secret") if isinstance(policy, dict) else None
         not_secret = [glob for glob in said if isinstance(glob, str)] if isinstance(said, list) else []
-        settings = Settings("", ".reconciler", platforms, Policy(), 1, "stop", (), tuple(not_secret))
-        return settings, complaints
+        return _unknown(platforms, not_secret), left, complaints
     settings = Settings(
         name=model.stack.name,
         state_directory=model.state.directory,
@@ -185,7 +209,7 @@ def _read(file: TomlFile, plugins: Mapping[str, ProviderPlugin]) -> tuple[Settin
         ),
         not_secret=tuple(model.policy.not_secret),
     )
-    return settings, complaints
+    return settings, left, complaints
 
 
 def _is_about_key(problem: Problem) -> bool:

@@ -24,7 +24,7 @@ from reconciler.core.planner import shortest_cycle
 from reconciler.core.policy import limits
 from reconciler.core.ports import Fact, Problem
 from reconciler.errors import Complaint, LimitErrors, SpecErrors
-from reconciler.specs.cache import CachedSpec
+from reconciler.specs.cache import CachedResource, CachedSpec
 from reconciler.specs.config import StackConfig
 from reconciler.specs.folder import printable, read_bytes, spec_files
 from reconciler.specs.merged import Merged, extended_names
@@ -94,9 +94,11 @@ class _Loader:
     _digests: dict[str, str] = field(default_factory=dict)
     _parsed: dict[str, TomlFile | None] = field(default_factory=dict)
     _identities: list[str] = field(default_factory=list)
+    _guesses: list[Resource] = field(default_factory=list)
+    _spelled: dict[tuple[str, str], str] = field(default_factory=dict)
     _facts: list[tuple[Resource, tuple[tuple[str, Any, Path], ...]]] = field(default_factory=list)
     _extended: set[str] = field(default_factory=set)
-    _unread: set[str] = field(default_factory=set)
+    _unread: dict[str, str | None] = field(default_factory=dict)
     _failed: set[str] = field(default_factory=set)
     _meant: dict[str, str] = field(default_factory=dict)
     _compared: int = 0
@@ -164,9 +166,9 @@ class _Loader:
         whole.update(self.config.digest.encode())
         self.digest = f"sha256:{whole.hexdigest()}"
 
-    def _miss(self, name: str) -> None:
-        """Remember that the file *name* is there, whatever is in it."""
-        self._unread.add(name)
+    def _miss(self, name: str, text: str | None = None) -> None:
+        """Remember that the file *name* is there, whatever is in it; *text* is what can be seen of that."""
+        self._unread[name] = text
         self._failed.add(FilePath(name).stem)
 
     def _complain_of_folder(self, name: str, summary: str, hint: str) -> None:
@@ -178,7 +180,8 @@ class _Loader:
         if name not in self._parsed:
             found = self._parse(name)
             if isinstance(found, Complaint):
-                self._miss(name)
+                seen = self._data.get(name)
+                self._miss(name, None if seen is None else seen.decode(errors="replace"))
                 self.complaints.append(found)
                 self._parsed[name] = None
             else:
@@ -211,8 +214,13 @@ class _Loader:
         merged = self._merge(file)
         if merged is not None:
             reader = SpecReader(self.config, name, merged)
-            reader.read()
+            reader.read(guess=merged.is_guess)
             self.complaints += reader.complaints
+            for spelling, one in reader.guesses:
+                resource = self._resource(name, one)
+                self._guesses.append(resource)
+                self._spelled[name, one.platform] = spelling
+                self._facts.append((resource, one.facts))
             self._specs[name] = CachedSpec(
                 self._digests[name],
                 tuple(reader.resources),
@@ -228,9 +236,10 @@ class _Loader:
         return False
 
     def _merge(self, file: TomlFile) -> Merged | None:
-        """The file with what it extends below it."""
+        """The file with what it extends below it, or with what it probably means to extend."""
         files = [file]
         needs: list[tuple[str, str]] = []
+        is_guess = False
         while (wanted := files[-1].table.get("extends")) is not None:
             here = files[-1]
             if not isinstance(wanted, str):
@@ -240,10 +249,12 @@ class _Loader:
                 return None
             target = self._named(wanted, here.name)
             if target is None:
-                self._complain_of_extends(here, wanted)
-                return None
+                target, is_guess = self._complain_of_extends(here, wanted), True
+                if target is None:
+                    return None
             if any(target == other.name for other in files):
-                self._complain_of_ring(files, target)
+                if not is_guess:
+                    self._complain_of_ring(files, target)
                 return None
             for candidate in extended_names(wanted, here.name):
                 needs.append((candidate, self._digests.get(candidate, "")))
@@ -254,7 +265,7 @@ class _Loader:
             if base is None:
                 return None
             files.append(base)
-        return Merged.of(files, tuple(needs))
+        return Merged.of(files, tuple(needs), is_guess=is_guess)
 
     def _complain_of_ring(self, files: list[TomlFile], target: str) -> None:
         """Say it once, however many specs are in the circle or lead into it."""
@@ -273,14 +284,16 @@ class _Loader:
     def _named(self, wanted: str, asking: str) -> str | None:
         return next((name for name in extended_names(wanted, asking) if name in self._digests), None)
 
-    def _complain_of_extends(self, file: TomlFile, wanted: str) -> None:
+    def _complain_of_extends(self, file: TomlFile, wanted: str) -> str | None:
+        """Say that there is nothing of that name; the file that was probably meant."""
         if any(name in self._unread for name in extended_names(wanted, file.name)):
-            return  # it is there and cannot be read, which is said already
+            return None  # it is there and cannot be read, which is said already
         meant = self._nearest(wanted, wanted, lambda: [name.removesuffix(".toml") for name in self._digests])
         hint = (
             f"Did you mean {meant!r}?" if meant else "Name a spec of this stack by its file, without .toml."
         )
         self.complaints.append(file.complaint(("extends",), f"there is no spec {wanted!r}", hint))
+        return f"{meant}.toml" if meant else None
 
     def _nearest(self, missing: str, word: str, known: Callable[[], list[str]]) -> str:
         """Which of the *known* words was meant by *word*, in the name of something *missing*.
@@ -301,26 +314,34 @@ class _Loader:
     def _take(self, name: str, spec: CachedSpec) -> None:
         self.warnings += spec.warnings
         for one in spec.resources:
-            resource = Resource(
-                address=ResourceAddress(one.platform, one.kind, one.name),
-                attributes=Attributes.from_raw(bytes(one.attributes)),
-                source=Source(name, one.line),
-                depends_on=_parsed_addresses(one.depends_on) if one.depends_on else (),
-                lifecycle=Lifecycle(*one.lifecycle) if one.lifecycle != _PLAIN else _DEFAULT,
-            )
+            resource = self._resource(name, one)
             self.resources.append(resource)
             self._identities.append(one.identity)
             if one.facts:
                 self._facts.append((resource, one.facts))
 
+    @staticmethod
+    def _resource(name: str, one: CachedResource) -> Resource:
+        return Resource(
+            address=ResourceAddress(one.platform, one.kind, one.name),
+            attributes=Attributes.from_raw(bytes(one.attributes)),
+            source=Source(name, one.line),
+            depends_on=_parsed_addresses(one.depends_on) if one.depends_on else (),
+            lifecycle=Lifecycle(*one.lifecycle) if one.lifecycle != _PLAIN else _DEFAULT,
+        )
+
     def _check_placed(self) -> None:
         """A spec on no platform is a pattern for others, or a mistake."""
-        if self._unread:
-            return  # what cannot be read may extend it
+        if any(text is None or "\\" in text for text in self._unread.values()):
+            return  # what cannot be read may extend any
         for name, spec in self._specs.items():
             if spec.placed or name in self._extended:
                 continue
-            known = ", ".join(f"[on.{platform}]" for platform in sorted(self.config.settings.platforms))
+            stem = FilePath(name).stem
+            if any(text and "extends" in text and stem in text for text in self._unread.values()):
+                continue  # what is no TOML yet may extend it
+            platforms = sorted(self.config.settings.platforms) or ["PLATFORM"]
+            known = ", ".join(f"[on.{platform}]" for platform in platforms)
             file = self._file(name)
             if file is not None:
                 self.complaints.append(
@@ -346,6 +367,8 @@ class _Loader:
                 )
         identities: dict[tuple[str, str, str], Resource] = {}
         for resource, identity in zip(self.resources, self._identities, strict=True):
+            if not identity:
+                continue  # a mistake leaves it open
             address = resource.address
             first = identities.setdefault((address.platform, address.kind, identity), resource)
             if first.address != address:  # the same address is said above
@@ -360,16 +383,27 @@ class _Loader:
                 )
 
     def _check_references(self) -> None:
-        known = {resource.address: resource for resource in self.resources}
+        known = {resource.address for resource in self.resources}
         edges: dict[ResourceAddress, tuple[ResourceAddress, ...]] = {}
+        saying: dict[tuple[ResourceAddress, ResourceAddress], Resource] = {}
         named: dict[str, list[str]] = {}
-        for address, resource in known.items():
+        for resource in self.resources:
             if not resource.depends_on:
                 continue
-            edges[address] = tuple(needed for needed in resource.depends_on if needed in known)
+            address = resource.address
+            # An address that is defined twice needs what either definition says.
+            needs = (*edges.get(address, ()), *(one for one in resource.depends_on if one in known))
+            edges[address] = tuple(dict.fromkeys(needs))
+            for needed in resource.depends_on:
+                saying.setdefault((address, needed), resource)
+        for resource in (*self.resources, *self._guesses):
             for needed in resource.depends_on:
                 # What a spec with another mistake would have defined is not missing.
-                if needed not in known and needed.name not in self._failed:
+                if (
+                    needed not in known
+                    and needed.name not in self._failed
+                    and not self.config.may_have(needed.platform)
+                ):
                     if not named:
                         named[""] = list(map(str, known))
                         for one in known:
@@ -384,12 +418,14 @@ class _Loader:
         if ring:
             hops = []
             for here, following in zip(ring, (*ring[1:], ring[0]), strict=True):
-                at = self._complaint(known[here], self._path_of(known[here], following), "")
+                says = saying[here, following]
+                at = self._complaint(says, self._path_of(says, following), "")
                 hops.append(f"{here} needs {following} ({at.file}:{at.line})")
-            first = known[ring[0]]
+            following = (*ring[1:], ring[0])[0]
+            first = saying[ring[0], following]
             complaint = self._complaint(
                 first,
-                self._path_of(first, (*ring[1:], ring[0])[0]),
+                self._path_of(first, following),
                 "specs need one another in a circle",
                 "Remove one of these references.",
             )
@@ -453,7 +489,9 @@ class _Loader:
         merged = self._merged(resource)
         if merged is None:  # changed since it was read
             return Complaint(summary, resource.source.file, resource.source.line, hint=hint, limit=limit)
-        return merged.complaint(path, summary, hint, platform=resource.address.platform, limit=limit)
+        platform = resource.address.platform
+        platform = self._spelled.get((resource.source.file, platform), platform)
+        return merged.complaint(path, summary, hint, platform=platform, limit=limit)
 
 
 _PLAIN: Final = (False, False, False, ())

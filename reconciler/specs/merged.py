@@ -25,15 +25,19 @@ class Merged:
     """A spec with all that it extends, nearest file first.
 
     ``needs`` are the files that it was made from besides its own, as in
-    `CachedSpec`.
+    `CachedSpec`. ``is_guess`` says that one of them is not named there, and was
+    only probably meant.
     """
 
     table: dict[str, Any]
     files: list[TomlFile]
     needs: tuple[tuple[str, str], ...] = ()
+    is_guess: bool = False
 
     @classmethod
-    def of(cls, files: list[TomlFile], needs: tuple[tuple[str, str], ...] = ()) -> Merged:
+    def of(
+        cls, files: list[TomlFile], needs: tuple[tuple[str, str], ...] = (), *, is_guess: bool = False
+    ) -> Merged:
         """*files*, each of which extends the one behind it."""
         table: dict[str, Any] = {}
         for file in reversed(files):
@@ -41,7 +45,7 @@ class Merged:
         if "name" in table and "name" not in files[0].table:
             del table["name"]  # a copy has a name of its own
         table.pop("extends", None)
-        return cls(table, files, needs)
+        return cls(table, files, needs, is_guess)
 
     def complaint(
         self, path: Path, summary: str, hint: str = "", *, platform: str = "", limit: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path as FilePath
 from typing import Any, Final
 
@@ -20,6 +20,9 @@ from reconciler.specs.merged import Merged, overlaid, said_at
 _STRUCTURE: Final = frozenset({"kind", "name", "extends", "depends_on", "lifecycle", "on"})
 
 
+_ADDRESS: Final = "PLATFORM.KIND.NAME"
+
+
 _LIFECYCLE: Final[Mapping[str, type]] = {
     "prevent_destroy": bool,
     "create_before_destroy": bool,
@@ -29,7 +32,12 @@ _LIFECYCLE: Final[Mapping[str, type]] = {
 
 
 class SpecReader:
-    """Reads one merged spec for each platform that it is placed on."""
+    """Reads one merged spec for each platform that it is placed on.
+
+    Where a name, kind or platform is wrong, the rest is read as what was
+    probably meant: that gives ``guesses``, each with the platform as the spec
+    spells it, to find more mistakes by and for nothing else.
+    """
 
     def __init__(self, config: StackConfig, name: str, merged: Merged) -> None:
         self._config = config
@@ -40,28 +48,46 @@ class SpecReader:
         self._unset: set[str] = set()
         self.complaints: list[Complaint] = []
         self.resources: list[CachedResource] = []
+        self.guesses: list[tuple[str, CachedResource]] = []
         self.warnings: list[str] = []
         self.placed = True
 
-    def read(self) -> None:
+    def read(self, *, guess: bool = False) -> None:
+        """Read the spec; with *guess*, all that comes of it are ``guesses``."""
         table = self._merged.table
         kind = table.get("kind", "environment")
         name = table.get("name", FilePath(self._name).stem)
-        if not self._is_word("kind", kind) or not self._is_word("name", name):
-            return
-        self._conceal(kind)
         placements = table.get("on", {})
-        if not isinstance(placements, dict):
-            self._complain(("on",), "`on` must be tables, such as [on.runai]")
-            return
         lifecycle = self._lifecycle(table.get("lifecycle", {}))
         depends_on = self._depends_on(table.get("depends_on", []))
-        self._check_keys(kind, list(placements))
-        self.placed = bool(placements)
+        if not self._is_word("name", name):
+            name, guess = FilePath(self._name).stem, True
+        if not isinstance(placements, dict):
+            self._complain(("on",), "`on` must be tables, such as [on.runai]")
+        else:
+            self.placed = bool(placements)
+        if not self._is_word("kind", kind) or not isinstance(placements, dict):
+            return
+        meant = self._meant_kind(kind)
+        self._conceal(meant)
+        self._check_keys(meant, list(placements))
+        is_read = False
         for platform, own in placements.items():
-            if self._known(platform, kind, own):
-                self._place(platform, kind, name, own, lifecycle, depends_on)
-        self._check_ignored_changes(lifecycle.ignore_changes)
+            wanted = self._meant_platform(platform, placements)
+            if not wanted or not self._has_kind(wanted, kind, meant):
+                continue
+            if not isinstance(own, dict):
+                self._complain(
+                    ("on", platform), f"`on.{platform}` must be a table", f"Write [on.{platform}]."
+                )
+                continue
+            is_guess = guess or (wanted, meant) != (platform, kind)
+            self._place(wanted, meant, name, own, lifecycle, depends_on, said=platform, guess=is_guess)
+            is_read = True
+        if not is_read:
+            self._read_shared(meant, name, placements.values())
+        if not any(map(self._config.may_have, placements)):
+            self._check_ignored_changes(lifecycle.ignore_changes)
 
     def _complain(self, path: Path, summary: str, hint: str = "", platform: str = "") -> None:
         self.complaints.append(self._merged.complaint(path, summary, hint, platform=platform))
@@ -81,9 +107,11 @@ class SpecReader:
         """Where secrets belong, also a mistake is not to be shown: it may be the secret."""
         plugins = [self._config.plugin(name) for name in self._config.settings.platforms]
         kinds = [plugin.kinds[kind] for plugin in plugins if kind in plugin.kinds]
-        if not any(one.write_only for one in kinds):
+        if not any(one.write_only for one in kinds) and (
+            kinds or kind == "environment" or not self._config.is_partial
+        ):
             return
-        public = {key for plugin in plugins if kind in plugin.kinds for key in plugin.spec_fields(kind)}
+        public = set() if self._config.is_partial else self._fields_of(kind)
         public -= {key for one in kinds for key in one.write_only}
         placements = self._merged.table.get("on")
         tables = [self._merged.table, *(placements.values() if isinstance(placements, dict) else ())]
@@ -92,33 +120,62 @@ class SpecReader:
                 if key not in public and key not in _STRUCTURE and key != "ignore":
                     self._merged.conceal(key)
 
-    def _known(self, platform: str, kind: str, own: Any) -> bool:
+    def _meant_kind(self, kind: str) -> str:
+        """*kind*, or the one that was probably meant by it; empty when there is none."""
+        from reconciler.core.reading import nearest
+
+        plugins = map(self._config.plugin, self._config.settings.platforms)
+        known = {name for plugin in plugins for name in plugin.kinds}
+        return kind if kind in known or self._config.is_partial else nearest(kind, known)
+
+    def _meant_platform(self, platform: str, placements: Mapping[str, Any]) -> str:
+        """*platform*, or the one that was probably meant by it; empty when there is none."""
         from reconciler.core.reading import nearest
 
         platforms = self._config.settings.platforms
-        if platform not in platforms:
-            meant = nearest(platform, platforms)
-            hint = f"Did you mean [on.{meant}]? " if meant else ""
-            self._complain(
-                ("on", platform),
-                f"there is no platform {platform!r}",
-                f"{hint}{CONFIG_NAME} has: {', '.join(sorted(platforms))}.",
-            )
-            return False
-        plugin = self._config.plugin(platform)
-        if kind not in plugin.kinds:
-            meant = nearest(kind, plugin.kinds)
-            hint = f"Did you mean {meant!r}? " if meant else ""
+        if platform in platforms:
+            return platform
+        if self._config.may_have(platform):
+            return ""
+        meant = nearest(platform, platforms)
+        hint = f"Did you mean [on.{meant}]? " if meant else ""
+        self._complain(
+            ("on", platform),
+            f"there is no platform {platform!r}",
+            f"{hint}{CONFIG_NAME} has: {', '.join(sorted(platforms))}.",
+        )
+        return "" if meant in placements else meant
+
+    def _has_kind(self, platform: str, kind: str, meant: str) -> bool:
+        """Whether *platform* has the kind that was *meant*; with a complaint when it is not *kind*."""
+        kinds = self._config.plugin(platform).kinds
+        if kind not in kinds:
+            hint = f"Did you mean {meant!r}? " if meant in kinds else ""
             self._complain(
                 ("kind",),
                 f"{platform} has no kind {kind!r}",
-                f"{hint}It has: {', '.join(sorted(plugin.kinds))}.",
+                f"{hint}It has: {', '.join(sorted(kinds))}.",
             )
-            return False
-        if not isinstance(own, dict):
-            self._complain(("on", platform), f"`on.{platform}` must be a table")
-            return False
-        return True
+        return meant in kinds
+
+    def _read_shared(self, kind: str, name: str, placements: Iterable[Any]) -> None:
+        """Read what platforms share in a spec that is on none that we know: what all of them complain of."""
+        if self._config.is_partial or not placements:
+            return
+        own = {key: value for table in placements if isinstance(table, dict) for key, value in table.items()}
+        found = []
+        for platform in self._config.settings.platforms:
+            plugin = self._config.plugin(platform)
+            if kind in plugin.kinds:
+                fields = plugin.spec_fields(kind) - _STRUCTURE
+                shared = {key: value for key, value in self._merged.table.items() if key in fields}
+                table = overlaid(shared, {key: value for key, value in own.items() if key in fields}, 2)
+                reading = plugin.read_spec(kind, table, Place(platform, name, self._config.directory))
+                at = shared.keys() - own.keys()
+                found.append([one for one in reading.problems if one.path and one.path[0] in at])
+        for problem in found[0] if found else ():
+            if all(problem in others for others in found):
+                self._complain(problem.path, problem.summary, problem.hint)
 
     def _fields_of(self, kind: str) -> set[str]:
         """The fields that a spec of *kind* may have on any platform of the stack."""
@@ -130,8 +187,8 @@ class SpecReader:
         from reconciler.core.reading import nearest
 
         fields = self._fields_of(kind)
-        if not fields:
-            return  # an unknown kind is said elsewhere
+        if not fields or self._config.is_partial:
+            return  # an unknown kind is said elsewhere; a platform that we do not know may know a key
         here: set[str] = set()
         for platform in platforms:
             if platform in self._config.settings.platforms:
@@ -153,14 +210,18 @@ class SpecReader:
         own: dict[str, Any],
         lifecycle: Lifecycle,
         depends_on: tuple[str, ...],
+        *,
+        said: str,
+        guess: bool,
     ) -> None:
+        """Read the spec as a *kind* for *platform*; *said* is how it spells that."""
         plugin = self._config.plugin(platform)
         fields = plugin.spec_fields(kind)
-        ignored = self._ignored(platform, kind, own)
+        ignored = self._ignored(said, kind, own)
         # A copy may leave out what the original says, on this platform too.
-        said = (said_at(self._merged.files[0], ("on", platform)) or (None, None, {}))[2]
-        left_out = ignored if "ignore" in said else ()
-        own = {k: v for k, v in own.items() if k != "ignore" and (k in said or k not in left_out)}
+        original = (said_at(self._merged.files[0], ("on", said)) or (None, None, {}))[2]
+        left_out = ignored if "ignore" in original else ()
+        own = {k: v for k, v in own.items() if k != "ignore" and (k in original or k not in left_out)}
         shared: dict[str, Any] = {}
         for key, value in self._merged.table.items():
             if key in _STRUCTURE or key in ignored:
@@ -173,13 +234,13 @@ class SpecReader:
                     f"{platform} cannot carry `{key}`",
                     f'Remove it, or leave it out there: [on.{platform}] ignore = ["{key}"]',
                 )
-        self._warn_of_shadows(platform, shared, own)
+        self._warn_of_shadows(said, shared, own)
         table = overlaid(shared, own, 2)
         reading = plugin.read_spec(kind, table, Place(platform, name, self._config.directory))
         for problem in reading.problems:
-            self._complain(problem.path, problem.summary, problem.hint, platform)
+            self._complain(problem.path, problem.summary, problem.hint, said)
         self.warnings += [f"{self._name}: {text}" for text in reading.warnings]
-        line = self._merged.files[0].line_of_table("on", platform)
+        line = self._merged.files[0].line_of_table("on", said)
         self._fields |= fields
         # What a mistake kept from being read might have any attribute.
         self._unset |= fields if reading.problems else fields - table.keys()
@@ -188,26 +249,27 @@ class SpecReader:
             needs = {text for _, text in marked(draft.attributes, REF)} | set(depends_on)
             if draft.kind != kind:
                 needs.discard(f"{platform}.{draft.kind}.{name}")  # what comes with a spec may be named in it
-            self.resources.append(
-                CachedResource(
-                    platform=platform,
-                    kind=draft.kind,
-                    name=name,
-                    line=line,
-                    attributes=msgspec.Raw(msgspec.json.encode(draft.attributes)),
-                    depends_on=tuple(sorted(needs)),
-                    lifecycle=(
-                        lifecycle.prevent_destroy,
-                        lifecycle.create_before_destroy,
-                        lifecycle.adopt,
-                        lifecycle.ignore_changes,
-                    ),
-                    facts=tuple((fact.name, fact.value, fact.path) for fact in draft.facts),
-                    identity=canonical(
-                        [draft.attributes.get(key) for key in plugin.kinds[draft.kind].identity]
-                    ).decode(),
-                )
+            identity = [draft.attributes.get(key) for key in plugin.kinds[draft.kind].identity]
+            resource = CachedResource(
+                platform=platform,
+                kind=draft.kind,
+                name=name,
+                line=line,
+                attributes=msgspec.Raw(msgspec.json.encode(draft.attributes)),
+                depends_on=tuple(sorted(needs)),
+                lifecycle=(
+                    lifecycle.prevent_destroy,
+                    lifecycle.create_before_destroy,
+                    lifecycle.adopt,
+                    lifecycle.ignore_changes,
+                ),
+                facts=tuple((fact.name, fact.value, fact.path) for fact in draft.facts),
+                identity=canonical(identity).decode() if draft.is_sure else "",
             )
+            if guess:
+                self.guesses.append((said, resource))
+            else:
+                self.resources.append(resource)
 
     def _ignored(self, platform: str, kind: str, own: Mapping[str, Any]) -> frozenset[str]:
         """The fields that are left out on *platform*."""
@@ -219,7 +281,7 @@ class SpecReader:
             return frozenset()
         fields = self._fields_of(kind)
         for number, key in enumerate(ignored):
-            if key not in fields:
+            if key not in fields and not self._config.is_partial:
                 meant = nearest(key, fields)
                 hint = f"Did you mean {meant!r}?" if meant else "Name shared fields, those at the top."
                 self._complain(("ignore", number), f"there is no field {key!r}", hint, platform)
@@ -276,11 +338,17 @@ class SpecReader:
                 self._complain(at, f"there is no field {name!r} to leave alone", hint)
 
     def _depends_on(self, value: Any) -> tuple[str, ...]:
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            self._complain(("depends_on",), "`depends_on` must be a list of addresses")
+        if not isinstance(value, list):
+            self._complain(
+                ("depends_on",), "`depends_on` must be a list of addresses", f'Write ["{_ADDRESS}"].'
+            )
             return ()
         good = []
         for number, text in enumerate(value):
+            if not isinstance(text, str):
+                at = ("depends_on", number)
+                self._complain(at, "an address is text in quotes", f'Write "{_ADDRESS}".')
+                continue
             try:
                 good.append(str(ResourceAddress.parse(text)))
             except UsageError as error:

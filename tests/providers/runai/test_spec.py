@@ -958,9 +958,9 @@ def test_whatever_a_file_holds_is_refused_or_fits_into_json(data: st.DataObject)
     fields = sorted(PLUGIN.spec_fields(kind))
     extra = data.draw(st.dictionaries(st.sampled_from(fields), values, max_size=3))
     found = read_spec(kind, {**SMALLEST[kind], **extra}, PLACE)
-    assert bool(found.drafts) != bool(found.problems)
+    assert found.drafts or found.problems
     for draft in found.drafts:
         assert msgspec.json.decode(msgspec.json.encode(draft.attributes)) == draft.attributes
         msgspec.json.encode(draft.facts)
-        if draft.kind == "environment":
+        if draft.kind == "environment" and not found.problems:
             sent(resolved(draft.attributes))
