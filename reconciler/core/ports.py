@@ -27,6 +27,7 @@ from reconciler.core.model import (
 )
 
 __all__ = [
+    "Ask",
     "Draft",
     "Fact",
     "Journal",
@@ -85,6 +86,15 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """A reference to a *key* inside another resource, by the address of that, and where the spec says it."""
+
+    address: str
+    key: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """What is wrong at one place of a spec's table (or, with an address, of a resource)."""
 
@@ -100,13 +110,16 @@ class Draft:
 
     A table with problems gives what is sound in it, to be looked at beside the
     other specs. ``is_sure`` is false where a problem leaves open which object
-    that is.
+    that is. ``keys`` are what an `Ask` for something inside it may name; None
+    when only the platform knows.
     """
 
     kind: str
     attributes: Mapping[str, Any]
     facts: tuple[Fact, ...] = ()
     is_sure: bool = True
+    keys: tuple[str, ...] | None = None
+    asks: tuple[Ask, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

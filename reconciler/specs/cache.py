@@ -21,7 +21,11 @@ __all__ = ["Cache", "CachedResource", "CachedSpec"]
 
 
 class CachedResource(msgspec.Struct, array_like=True, frozen=True):
-    """One resource of one spec, attributes unread. ``identity`` is equal for two of the same object."""
+    """One resource of one spec, attributes unread.
+
+    ``identity`` is equal for two of the same object. ``keys`` and ``asks`` are
+    those of its `Draft`.
+    """
 
     platform: str
     kind: str
@@ -32,6 +36,8 @@ class CachedResource(msgspec.Struct, array_like=True, frozen=True):
     lifecycle: tuple[bool, bool, bool, tuple[str, ...]]
     facts: tuple[tuple[str, Any, tuple[str | int, ...]], ...]
     identity: str
+    keys: tuple[str, ...] | None
+    asks: tuple[tuple[str, str, tuple[str | int, ...]], ...]
 
 
 class CachedSpec(msgspec.Struct, array_like=True, frozen=True):

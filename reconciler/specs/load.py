@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import dropwhile
 from pathlib import Path as FilePath
 from typing import Any, Final
@@ -97,6 +98,8 @@ class _Loader:
     _guesses: list[Resource] = field(default_factory=list)
     _spelled: dict[tuple[str, str], str] = field(default_factory=dict)
     _facts: list[tuple[Resource, tuple[tuple[str, Any, Path], ...]]] = field(default_factory=list)
+    _keys: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _asks: list[tuple[Resource, tuple[tuple[str, str, Path], ...]]] = field(default_factory=list)
     _extended: set[str] = field(default_factory=set)
     _unread: dict[str, str | None] = field(default_factory=dict)
     _failed: set[str] = field(default_factory=set)
@@ -132,6 +135,7 @@ class _Loader:
         self._check_placed()
         self._check_doubles()
         self._check_references()
+        self._check_keys()
         self._check_limits()
         self.config.cache.keep_specs(sound, changed=missed)
 
@@ -219,6 +223,7 @@ class _Loader:
             for spelling, one in reader.guesses:
                 resource = self._resource(name, one)
                 self._guesses.append(resource)
+                self._asks.append((resource, one.asks))
                 self._spelled[name, one.platform] = spelling
                 self._facts.append((resource, one.facts))
             self._specs[name] = CachedSpec(
@@ -319,6 +324,10 @@ class _Loader:
             self._identities.append(one.identity)
             if one.facts:
                 self._facts.append((resource, one.facts))
+            if one.keys is not None:
+                self._keys.setdefault(str(resource.address), one.keys)
+            if one.asks:
+                self._asks.append((resource, one.asks))
 
     @staticmethod
     def _resource(name: str, one: CachedResource) -> Resource:
@@ -462,6 +471,18 @@ class _Loader:
         merged = self._merged(resource)
         listed = [] if merged is None else merged.table.get("depends_on", [])
         return ("depends_on", listed.index(str(needed))) if str(needed) in listed else ("depends_on",)
+
+    def _check_keys(self) -> None:
+        """A key that is not in what it is asked of would be missed when a workload starts."""
+        for resource, asks in self._asks:
+            for address, key, path in asks:
+                known = self._keys.get(address)
+                if known is None or key in known:
+                    continue
+                meant = self._nearest(f"{address} {key}", key, partial(list, known))
+                hint = f"Did you mean {meant!r}? " if meant else ""
+                hint += f"It has: {', '.join(known)}."
+                self.complaints.append(self._complaint(resource, path, f"{address} has no key {key!r}", hint))
 
     def _check_limits(self) -> None:
         policy = self.config.settings.policy

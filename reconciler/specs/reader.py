@@ -265,6 +265,8 @@ class SpecReader:
                 ),
                 facts=tuple((fact.name, fact.value, fact.path) for fact in draft.facts),
                 identity=canonical(identity).decode() if draft.is_sure else "",
+                keys=draft.keys,
+                asks=tuple((ask.address, ask.key, ask.path) for ask in draft.asks),
             )
             if guess:
                 self.guesses.append((said, resource))

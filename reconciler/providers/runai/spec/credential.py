@@ -127,6 +127,11 @@ class Credential(Scoped):
                     ("type", name), f"a credential of type {self.type} needs `{name}`", f"Add `{name} = …`."
                 )
 
+    @property
+    def keys(self) -> tuple[str, ...] | None:
+        """The keys that it is sure to have: a generic secret gives its own, all others get the platform's."""
+        return None if self.type != "generic-secret" or self.data is None else tuple(self.data)
+
     def canonical(self, place: Place) -> Values:
         """The attributes of the credential."""
         values = self.placed(place)

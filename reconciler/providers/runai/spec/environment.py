@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from reconciler.core.ports import Place
+from reconciler.core.ports import Ask, Place
 from reconciler.core.reading import Table, nearest, refuse
 from reconciler.providers.runai import api
 from reconciler.providers.runai.kinds import PLAIN_FIELDS
@@ -280,6 +280,13 @@ class Environment(Scoped):
                 "No `$` in front.",
                 ("environment_variables", name),
             )
+
+    def asks(self, platform: str) -> Iterator[Ask]:
+        """The keys of credentials of this stack that it refers to."""
+        for name, one in (self.environment_variables or {}).items():
+            if one.credential is not None and one.key is not None:
+                path = ("environment_variables", name, "key")
+                yield Ask(f"{platform}.credential.{one.credential}", one.key, path)
 
     def canonical(self, place: Place) -> Values:
         """The attributes of the environment."""

@@ -65,7 +65,8 @@ def _drafts(found: Scoped, place: Place) -> list[Draft]:
     match found:
         case Environment():
             attributes = found.canonical(place)
-            drafts = [Draft("environment", attributes, (scope, Fact("image", found.image, ("image",))))]
+            facts = (scope, Fact("image", found.image, ("image",)))
+            drafts = [Draft("environment", attributes, facts, asks=tuple(found.asks(place.platform)))]
             if found.compute is not None:
                 shared: Values = {k: attributes[k] for k in ("name", "scope", "scope_id") if k in attributes}
                 drafts.append(
@@ -75,7 +76,7 @@ def _drafts(found: Scoped, place: Place) -> list[Draft]:
         case Compute():
             return [Draft("compute", {**found.placed(place), **found.amounts()}, (scope, *found.facts(())))]
         case Credential():
-            return [Draft("credential", found.canonical(place), (scope,))]
+            return [Draft("credential", found.canonical(place), (scope,), keys=found.keys)]
     raise TypeError(type(found).__name__)
 
 
@@ -131,12 +132,15 @@ def _without_assumptions(
 ) -> tuple[Draft, ...]:
     """*drafts* of a table with *problems*, good for finding more of them."""
     assumed = _ASSUMED.keys() - sound.keys()
+    wrong = _fields(problems)
     return tuple(
         Draft(
             draft.kind,
             {name: value for name, value in draft.attributes.items() if name not in assumed},
             tuple(fact for fact in draft.facts if fact.path[0] not in assumed),
-            is_sure=_fields(problems).isdisjoint(_IDENTITY),
+            is_sure=wrong.isdisjoint(_IDENTITY),
+            keys=draft.keys if wrong.isdisjoint({"type", "data", "existing_secret_name"}) else None,
+            asks=draft.asks,
         )
         for draft in drafts
     )
