@@ -950,6 +950,25 @@ values = st.recursive(
 )
 
 
+@pytest.mark.parametrize(
+    "image",
+    [
+        "python",
+        "python:3.12",
+        "Python:3.12-SLIM_x",
+        "localhost:5000/python",
+        "[::1]:5000/python:3.12",
+        "registry.example.com:443/team/deep/er/Image__name:v1.0",
+        "nvcr.io/nvidia/pytorch@sha256:" + "0a" * 32,
+        "python:3.12@sha512:" + "0a" * 64,
+        "team_a/under_score/-dash",
+    ],
+)
+def test_what_a_registry_may_accept_is_an_image(image: str) -> None:
+    """Ports, digests, deep paths, capitals."""
+    assert drafts(f"image = '{image}'")[0].attributes["image"] == image
+
+
 @settings(deadline=None, max_examples=250)
 @given(st.data())
 def test_whatever_a_file_holds_is_refused_or_fits_into_json(data: st.DataObject) -> None:

@@ -14,6 +14,7 @@ from reconciler.core.reading import Table, nearest, refuse
 from reconciler.providers.runai import api
 from reconciler.providers.runai.kinds import PLAIN_FIELDS
 from reconciler.providers.runai.spec.compute import ComputeFields
+from reconciler.providers.runai.spec.image import Image
 from reconciler.providers.runai.spec.scope import Scoped
 from reconciler.providers.runai.spec.tools import InferenceEndpoint, ReadinessProbe, ToolEntry
 from reconciler.providers.runai.spec.variables import Variable
@@ -137,7 +138,7 @@ class WorkloadTypes(Table):
 class Environment(Scoped):
     """A Run:ai environment."""
 
-    image: Text = Field(description="Container image.")
+    image: Image = Field(description="Container image.")
     image_pull_policy: PullPolicy = Field("IfNotPresent", description="When the image is pulled.")
     workload_types: list[WorkloadType] | WorkloadTypes = Field(
         default_factory=lambda: WorkloadTypes(workspace=True, training=True),
