@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Literal
 
@@ -12,7 +13,7 @@ from reconciler.core.reading import Table
 from reconciler.providers.runai.kinds import COMPUTE_FIELDS
 from reconciler.providers.runai.quantity import quantity_bytes
 from reconciler.providers.runai.spec.scope import Scoped
-from reconciler.providers.runai.spec.words import Amount, Count, Quantity, Share, Text, Values
+from reconciler.providers.runai.spec.words import Amount, Conflict, Count, Quantity, Share, Text, Values
 
 
 class ExtendedResource(Table):
@@ -57,6 +58,16 @@ class ComputeFields(Table):
             )
         return values
 
+    def limits_too_low(self, at: tuple[str, ...]) -> Iterator[Conflict]:
+        """Limits below what is asked for. No workload would start with them."""
+        for name in ("gpu_portion", "gpu_memory", "cpu_cores", "memory"):
+            asked, limit = getattr(self, name), getattr(self, f"{name}_limit")
+            if asked is not None and limit is not None and _amount(limit) < _amount(asked):
+                fields = at or (f"{name}_limit", name)
+                summary = f"`{name}_limit` is {_shown(limit)}, less than `{name}`, which is {_shown(asked)}"
+                hint = f"Raise `{name}_limit`, or ask for less."
+                yield Conflict(fields, summary, hint, (*at, f"{name}_limit"))
+
     def facts(self, at: tuple[str, ...]) -> tuple[Fact, ...]:
         """What a policy may limit."""
         found: list[Fact] = [
@@ -87,5 +98,19 @@ def _number(quantity: str, unit: int = 1) -> float:
     return float((quantity_bytes(quantity) or Fraction(0)) / unit)
 
 
+def _amount(value: float | str) -> Fraction:
+    found = quantity_bytes(value) if isinstance(value, str) else Fraction(value)
+    return found or Fraction(0)
+
+
+def _shown(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
+
+
 class Compute(Scoped, ComputeFields):
     """A compute asset of its own."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """See `Scoped.conflicts`."""
+        yield from super().conflicts()
+        yield from self.limits_too_low(())

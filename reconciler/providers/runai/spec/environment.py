@@ -209,6 +209,8 @@ class Environment(Scoped):
         if self.tty and not self.stdin:
             yield Conflict(("tty", "stdin"), "`tty` needs `stdin`", "Add `stdin = true`.")
         yield from self._name_conflicts()
+        if self.compute is not None:
+            yield from self.compute.limits_too_low(("compute",))
 
     def _workload_conflicts(self) -> Iterator[Conflict]:
         fields = ("workload_types", "workload_architecture", "distributed_framework")
