@@ -8,12 +8,15 @@ Imported only when something has to be checked that the cache does not know.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import PydanticCustomError
 
 from reconciler.core.model import Path
@@ -78,7 +81,7 @@ def _problems(model: type[BaseModel], table: Mapping[str, Any], errors: Sequence
         elif any(other[: len(path)] == path and len(other) > len(path) for other, _, _ in found):
             continue  # it was meant for a type that says more about what is wrong inside
         elif error is tried[path][0]:
-            yield _wrong_type(path, [_TYPES[one["type"]] for one in tried[path]], error["input"])
+            yield _wrong_type(model, path, [_TYPES[one["type"]] for one in tried[path]], error["input"])
 
 
 def _path(table: Mapping[str, Any], error: Any) -> tuple[Path, bool]:
@@ -99,11 +102,123 @@ def _path(table: Mapping[str, Any], error: Any) -> tuple[Path, bool]:
     return tuple(path), is_branch
 
 
-def _wrong_type(path: Path, wanted: Sequence[str], value: Any) -> Problem:
+def _wrong_type(model: type[BaseModel], path: Path, wanted: Sequence[str], value: Any) -> Problem:
     allowed = list(dict.fromkeys(wanted))
     # A value that should be a table of values may be a secret.
     seen = _shown(value) if _OF_MANY.isdisjoint(allowed) else _kind_of(value)
-    return Problem(path, f"{_named(path)} must be {' or '.join(allowed)}, not {seen}")
+    summary = f"{_named(path)} must be {' or '.join(allowed)}, not {seen}"
+    # Where any word would do, this one may be a secret, too: where only some do, it is one of them.
+    is_open = not _OF_MANY.isdisjoint(allowed) and _fits(model, path, ["?"])
+    for advice, other in () if is_open else _corrections(value):
+        if "a whole number" in allowed and isinstance(value, float) and isinstance(other, str):
+            continue  # a number it is, only not a whole one
+        if _fits(model, path, other):
+            return Problem(path, summary, f"{advice}: {_written(other)}.")
+    return Problem(path, summary, f"Write {' or '.join(_FORMS[one] for one in allowed)}.")
+
+
+_ADVICE = {
+    "finite_number": "Write a number that has an end.",
+    "int_parsing_size": "Write a smaller number.",
+}
+_FORMS = {
+    "text in quotes": "text in quotes",
+    "a whole number": "a whole number without quotes",
+    "a number": "a number without quotes",
+    "true or false": "true or false without quotes",
+    "a list": "a list: [ … ]",
+    "a table": "a table: { KEY = VALUE, … }",
+}
+
+
+def _corrections(value: Any) -> Iterator[tuple[str, Any]]:
+    """What may have been meant by a *value* of the wrong type, and what to do for it."""
+    if isinstance(value, str):
+        for kind in (int, float):
+            with contextlib.suppress(ValueError):
+                if math.isfinite(number := kind(value)):
+                    yield "Remove the quotes", number
+        if value in ("true", "false"):
+            yield "Remove the quotes", value == "true"
+    if isinstance(value, float) and value.is_integer():
+        yield "Write it without a point", int(value)
+    if isinstance(value, int | float):
+        yield "Put it in quotes", _written(value)
+    if isinstance(value, list) and len(value) == 1:
+        yield "Remove the brackets", value[0]
+    if not isinstance(value, list):
+        yield "Write a list", [value]
+
+
+def _fits(model: type[BaseModel], path: Path, value: Any) -> bool:
+    """Whether *model* would take *value* at *path*."""
+    for annotation in _types_at(model, path):
+        trial: type[BaseModel] = create_model("Trial", __base__=Table, value=(annotation, ...))
+        with contextlib.suppress(ValidationError):
+            trial.model_validate({"value": value})
+            return _written(value) != ""
+    return False
+
+
+def _types_at(annotation: Any, path: Path) -> list[Any]:
+    """The annotations that govern *path* inside a value of *annotation*, with their limits."""
+    if not path:
+        return [annotation]
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    inner: list[Any] = []
+    if origin is Annotated:
+        return _types_at(arguments[0], path)
+    if origin in (Union, UnionType):
+        return [found for one in arguments for found in _types_at(one, path)]
+    if origin in (list, tuple) and isinstance(path[0], int):
+        inner = [arguments[0]]
+    elif origin in (dict, Mapping):
+        inner = [arguments[1]]
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        inner = [
+            Annotated[field.annotation, field]
+            for key, field in annotation.model_fields.items()
+            if path[0] in (key, field.alias)
+        ]
+    return [found for one in inner for found in _types_at(one, path[1:])]
+
+
+def _range(model: type[BaseModel], path: Path) -> tuple[Any, Any]:
+    """The least and the most that may stand at *path*; None where there is no such limit."""
+    limits: dict[str, Any] = {}
+    waiting = _types_at(model, path)
+    while waiting:
+        one = waiting.pop()
+        waiting += [*get_args(one), *getattr(one, "metadata", ())]
+        for name in ("ge", "le"):
+            if (limit := getattr(one, name, None)) is not None:
+                limits[name] = limit
+    return limits.get("ge"), limits.get("le")
+
+
+def _advice_on_range(least: Any, most: Any) -> str:
+    """What to write for a number with these limits; empty when one of them is missing."""
+    if least is None or most is None:
+        return ""
+    # What only the wire's width limits, nobody wants to read in full.
+    return (
+        f"Write a number from {least} to {most}."
+        if most < 10**6
+        else f"Write {least} or more, within reason."
+    )
+
+
+def _written(value: Any) -> str:
+    """A short value as a file has it; empty for any other."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_written, value))}]" if all(map(_written, value)) else ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, str) and len(value) <= 60 and value.isprintable():
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return ""
 
 
 def _named(path: Path) -> str:
@@ -136,7 +251,7 @@ def _problem(model: type[BaseModel], path: Path, found: Any) -> Problem:
                 path, f"{_shown(found['input'])} is not allowed here", f"{hint}Allowed: {', '.join(allowed)}."
             )
         case _ if kind in _TYPES:
-            return _wrong_type(path, [_TYPES[kind]], found["input"])
+            return _wrong_type(model, path, [_TYPES[kind]], found["input"])
         case "greater_than_equal" | "greater_than" | "less_than_equal" | "less_than":
             words = {
                 "greater_than_equal": ("at least", "ge"),
@@ -146,9 +261,10 @@ def _problem(model: type[BaseModel], path: Path, found: Any) -> Problem:
             }
             word, key = words[kind]
             seen = _shown(found["input"])
-            return Problem(path, f"{_named(path)} must be {word} {context[key]}, not {seen}")
+            hint = _advice_on_range(*_range(model, path)) or f"Write {word} {context[key]:g}."
+            return Problem(path, f"{_named(path)} must be {word} {context[key]}, not {seen}", hint)
         case "string_too_short" | "too_short" if context["min_length"] == 1:
-            return Problem(path, f"{_named(path)} must not be empty")
+            return Problem(path, f"{_named(path)} must not be empty", "Give it a value, or remove it.")
         case "string_too_short" | "string_too_long" | "too_short" | "too_long":
             things = "characters" if kind.startswith("string") else "elements"
             limit = (
@@ -156,7 +272,8 @@ def _problem(model: type[BaseModel], path: Path, found: Any) -> Problem:
                 if kind.endswith("short")
                 else f"at most {context['max_length']}"
             )
-            return Problem(path, f"{_named(path)} must have {limit} {things}")
+            hint = f"Write {limit} {things}."
+            return Problem(path, f"{_named(path)} must have {limit} {things}", hint)
         case "string_pattern_mismatch":
             return Problem(
                 path,
@@ -164,7 +281,8 @@ def _problem(model: type[BaseModel], path: Path, found: Any) -> Problem:
                 f"It must match {context['pattern']}",
             )
         case _:
-            return Problem(path, f"{_named(path)}: {found['msg'][:1].lower()}{found['msg'][1:]}")
+            hint = _ADVICE.get(kind, "`reconciler schema` prints what may stand here.")
+            return Problem(path, f"{_named(path)}: {found['msg'][:1].lower()}{found['msg'][1:]}", hint)
 
 
 def _shown(value: Any) -> str:

@@ -22,7 +22,7 @@ from typing import Any, Final
 from reconciler.core.attributes import REF, Attributes, marked
 from reconciler.core.model import Lifecycle, Path, Resource, ResourceAddress, Source, SpecSet
 from reconciler.core.planner import shortest_cycle
-from reconciler.core.policy import limits
+from reconciler.core.policy import Policy, limits
 from reconciler.core.ports import Fact, Problem
 from reconciler.errors import Complaint, LimitErrors, SpecErrors
 from reconciler.specs.cache import CachedResource, CachedSpec
@@ -249,7 +249,11 @@ class _Loader:
             here = files[-1]
             if not isinstance(wanted, str):
                 self.complaints.append(
-                    here.complaint(("extends",), "`extends` must be the name of another spec, in quotes")
+                    here.complaint(
+                        ("extends",),
+                        "`extends` must be the name of another spec, in quotes",
+                        "Name a spec of this stack by its file, without .toml.",
+                    )
                 )
                 return None
             target = self._named(wanted, here.name)
@@ -495,7 +499,7 @@ class _Loader:
                         resource,
                         fact.path,
                         f"{resource.address} asks for {message}",
-                        "Ask for less, or have [policy] in reconciler.toml changed.",
+                        f"{_within(policy, fact)} or have [policy] in reconciler.toml changed.",
                         limit=True,
                     )
                 )
@@ -513,6 +517,14 @@ class _Loader:
         platform = resource.address.platform
         platform = self._spelled.get((resource.source.file, platform), platform)
         return merged.complaint(path, summary, hint, platform=platform, limit=limit)
+
+
+def _within(policy: Policy, fact: Fact) -> str:
+    """What to do for *policy* to allow *fact*."""
+    allowed = {"scope": policy.allowed_scopes, "image": policy.allowed_images}.get(fact.name)
+    if fact.name not in ("scope", "image"):
+        return "Ask for less,"
+    return f"Choose one of {', '.join(allowed)};" if allowed else "None is allowed: remove it,"
 
 
 _PLAIN: Final = (False, False, False, ())

@@ -21,6 +21,7 @@ _STRUCTURE: Final = frozenset({"kind", "name", "extends", "depends_on", "lifecyc
 
 
 _ADDRESS: Final = "PLATFORM.KIND.NAME"
+_LIST_OF_FIELDS: Final = 'Write the names of fields in quotes: ["image"].'
 
 
 _LIFECYCLE: Final[Mapping[str, type]] = {
@@ -63,7 +64,11 @@ class SpecReader:
         if not self._is_word("name", name):
             name, guess = FilePath(self._name).stem, True
         if not isinstance(placements, dict):
-            self._complain(("on",), "`on` must be tables, such as [on.runai]")
+            self._complain(
+                ("on",),
+                "`on` must be tables",
+                "Write [on.PLATFORM], with the fields of that platform below it.",
+            )
         else:
             self.placed = bool(placements)
         if not self._is_word("kind", kind) or not isinstance(placements, dict):
@@ -94,11 +99,12 @@ class SpecReader:
 
     def _is_word(self, key: str, value: Any) -> bool:
         if not isinstance(value, str):
-            self._complain((key,), f"`{key}` must be text in quotes")
+            self._complain((key,), f"`{key}` must be text in quotes", f'Write {key} = "…".')
         elif not value.strip():
-            self._complain((key,), f"`{key}` must not be empty")
+            self._complain((key,), f"`{key}` must not be empty", "Give it a value, or remove it.")
         elif found := CONTROL.search(value):
-            self._complain((key,), f"`{key}` must not have the character U+{ord(found[0]):04X} in it")
+            summary = f"`{key}` must not have the character U+{ord(found[0]):04X} in it"
+            self._complain((key,), summary, "Write it without control characters.")
         else:
             return True
         return False
@@ -279,7 +285,8 @@ class SpecReader:
 
         ignored = own.get("ignore", [])
         if not isinstance(ignored, list) or not all(isinstance(key, str) for key in ignored):
-            self._complain(("ignore",), "`ignore` must be a list of field names", platform=platform)
+            summary = "`ignore` must be a list of field names"
+            self._complain(("ignore",), summary, _LIST_OF_FIELDS, platform)
             return frozenset()
         fields = self._fields_of(kind)
         for number, key in enumerate(ignored):
@@ -303,7 +310,7 @@ class SpecReader:
 
     def _lifecycle(self, table: Any) -> Lifecycle:
         if not isinstance(table, dict):
-            self._complain(("lifecycle",), "`lifecycle` must be a table")
+            self._complain(("lifecycle",), "`lifecycle` must be a table", "Write [lifecycle].")
             return Lifecycle()
         values: dict[str, Any] = {}
         for key, value in table.items():
@@ -316,9 +323,11 @@ class SpecReader:
                 self._complain(("lifecycle", key), f"unknown key `{key}`", hint)
             elif not isinstance(value, wanted):
                 what = "true or false" if wanted is bool else "a list of field names"
-                self._complain(("lifecycle", key), f"`{key}` must be {what}")
+                hint = f"Write {key} = true, or false." if wanted is bool else _LIST_OF_FIELDS
+                self._complain(("lifecycle", key), f"`{key}` must be {what}", hint)
             elif isinstance(value, list) and not all(isinstance(item, str) for item in value):
-                self._complain(("lifecycle", key), f"`{key}` must be a list of field names")
+                summary = f"`{key}` must be a list of field names"
+                self._complain(("lifecycle", key), summary, _LIST_OF_FIELDS)
             else:
                 values[key] = tuple(value) if isinstance(value, list) else value
         return Lifecycle(**values)

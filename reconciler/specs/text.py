@@ -24,6 +24,28 @@ from reconciler.specs.positions import Position, Span, index
 __all__ = ["TomlFile", "parse", "plain_secrets", "unreadable"]
 
 _AT = re.compile(r" at line (\d+) column (\d+)$")
+_SYNTAX_AT_LARGE: Final = (
+    "Write KEY = VALUE on a line of its own; https://toml.io shows each form of a value."
+)
+_SYNTAX: Final[Mapping[str, str]] = {
+    "duplicate key": "Keep one of the two; what stands below both goes below the one that stays.",
+    "must be quoted": 'Put text in quotes: KEY = "VALUE".',
+    "invalid boolean": 'Put text in quotes: KEY = "VALUE"; or write true or false.',
+    "missing escaped value": "Write a backslash twice, or put the text in single quotes.",
+    "invalid basic string": 'Close the text with " on the same line, or begin and end it with """.',
+    "invalid literal string": "Close the text with ' on the same line, or begin and end it with '''.",
+    "invalid multi-line": "Close the text with the three quotes that it begins with.",
+    "unclosed array": "Close the list with ].",
+    "unclosed inline table": "Close the table with }.",
+    "unclosed table": "Close the name of the table with ].",
+    "expected newline": "Write one key on a line, and text in quotes.",
+    "key with no value": "Write KEY = VALUE; a key with blanks in it goes in quotes.",
+    "between key-value pairs": "Write { KEY = VALUE, KEY = VALUE }.",
+    "unquoted key": "Put the key in quotes.",
+    "leading zero": "Write the number without zeros in front, or put it in quotes.",
+    "cannot extend": "Write all keys of the table in one place.",
+}
+"""What to do, by words of what the parser says."""
 _HIDDEN: Final = "(hidden)"
 _REFERENCE: Final = frozenset({"env", "file", "command"})
 
@@ -244,7 +266,8 @@ def parse(path: FilePath, name: str, data: bytes | None = None) -> TomlFile | Co
         if found := _AT.search(summary):
             line, column = int(found[1]), int(found[2])
             summary = summary[: found.start()]
-        return _broken(name, text, line, column, f"TOML syntax: {summary}")
+        hint = next((advice for word, advice in _SYNTAX.items() if word in summary), _SYNTAX_AT_LARGE)
+        return _broken(name, text, line, column, f"TOML syntax: {summary}", hint)
 
 
 def unreadable(name: str, error: OSError) -> Complaint:

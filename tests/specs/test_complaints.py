@@ -31,3 +31,13 @@ def test_a_mistake_is_explained_where_it_stands(case: Path, stack) -> None:
         stack.write(name, text)
     assert stack.says() == said
     assert stack.says() == said
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
+def test_every_complaint_says_what_to_do(case: Path, stack) -> None:
+    """Nobody is left with what is wrong alone."""
+    files = parts(case.read_text())
+    del files["says"]
+    for name, text in {"reconciler.toml": CONFIG, **files}.items():
+        stack.write(name, text)
+    assert [one.summary for one in stack.failure().complaints if not one.hint] == []

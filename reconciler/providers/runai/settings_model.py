@@ -45,7 +45,7 @@ def _fault(table: dict[str, Any]) -> dict[str, Any]:
     try:
         Fault.from_table(table)
     except ValueError as error:
-        raise refuse(str(error)) from error
+        raise refuse(str(error), 'Such as { on = "GET *", nth = [3], status = 503 }.') from error
     return table
 
 

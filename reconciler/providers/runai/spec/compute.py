@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from reconciler.core.ports import Fact
-from reconciler.core.reading import Table
+from reconciler.core.reading import Table, refuse
 from reconciler.providers.runai.kinds import COMPUTE_FIELDS
 from reconciler.providers.runai.quantity import quantity_bytes
 from reconciler.providers.runai.spec.scope import Scoped
@@ -24,10 +24,30 @@ class ExtendedResource(Table):
     exclude: bool = False
 
 
+def _whole_gpus(value: Any) -> Any:
+    if isinstance(value, float) and not value.is_integer():
+        part = f"`gpu_portion = {value}`" if 0 < value < 1 else "`gpu_portion`, of one device only"
+        raise refuse(f"`gpu` counts whole devices, not {value}", f"Write a whole number, or {part}.")
+    return value
+
+
+def _cores(value: Any) -> Any:
+    """Cores, as a number: what Kubernetes writes as ``500m`` is refused with what it comes to."""
+    if isinstance(value, str) and value.strip().endswith("m") and (found := quantity_bytes(value.strip())):
+        raise refuse(f"{value!r} is text, and cores are a number", f"Write {float(found):g}, without quotes.")
+    return value
+
+
+Devices = Annotated[Count, BeforeValidator(_whole_gpus, json_schema_input_type=Count)]
+
+
+Cores = Annotated[Amount, BeforeValidator(_cores, json_schema_input_type=Amount)]
+
+
 class ComputeFields(Table):
     """GPU, CPU and memory. A fraction of one GPU is a ``gpu_portion``."""
 
-    gpu: Count | None = Field(None, description="Whole GPU devices.")
+    gpu: Devices | None = Field(None, description="Whole GPU devices.")
     gpu_request_type: Literal["portion", "memory"] | None = Field(
         None, description="How a part of a GPU is asked for."
     )
@@ -35,8 +55,8 @@ class ComputeFields(Table):
     gpu_portion_limit: Share | None = Field(None, description="Most of one GPU.")
     gpu_memory: Quantity | None = Field(None, description="GPU memory.")
     gpu_memory_limit: Quantity | None = Field(None, description="Most GPU memory.")
-    cpu_cores: Amount | None = Field(None, description="CPU cores.")
-    cpu_cores_limit: Amount | None = Field(None, description="Most CPU cores.")
+    cpu_cores: Cores | None = Field(None, description="CPU cores.")
+    cpu_cores_limit: Cores | None = Field(None, description="Most CPU cores.")
     memory: Quantity | None = Field(None, description='Memory, such as "64Gi".')
     memory_limit: Quantity | None = Field(None, description="Most memory.")
     large_shm: bool | None = Field(None, description="A large /dev/shm.")

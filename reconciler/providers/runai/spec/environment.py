@@ -31,6 +31,9 @@ _FRAMEWORK_WORDS = {
 }
 
 
+_FRAMEWORKS = ("MPI", "PyTorch", "TensorFlow", "XGBoost")
+
+
 _UID_WORDS = {
     "from-the-image": "image",
     "from-image": "image",
@@ -66,7 +69,7 @@ PullPolicy = Annotated[
 
 
 Framework = Annotated[
-    Literal["MPI", "PyTorch", "TF", "XGBoost"], translated(_FRAMEWORK_WORDS, api.DIST_FRAMEWORKS)
+    Literal["MPI", "PyTorch", "TF", "XGBoost"], translated(_FRAMEWORK_WORDS, api.DIST_FRAMEWORKS, _FRAMEWORKS)
 ]
 
 
@@ -146,7 +149,7 @@ class Environment(Scoped):
     )
     workload_architecture: Architecture | None = Field(None, description="standard or distributed.")
     distributed_framework: Framework | None = Field(
-        None, description="MPI, PyTorch, TF or XGBoost; needed when distributed."
+        None, description="MPI, PyTorch, TensorFlow or XGBoost; needed when distributed."
     )
     inference_endpoint: InferenceEndpoint | None = Field(None, description="Where inference serves.")
     tools: list[ToolEntry] | None = Field(None, description="Tools, by name or as tables.")
@@ -221,7 +224,7 @@ class Environment(Scoped):
             yield Conflict(
                 fields,
                 "distributed workloads need a framework",
-                'Add `distributed_framework = "PyTorch"` (or MPI, TF, XGBoost).',
+                'Add `distributed_framework = "PyTorch"` (or MPI, TensorFlow, XGBoost).',
             )
         if not distributed and self.framework is not None:
             yield Conflict(

@@ -28,6 +28,22 @@ _TOOL_WORDS = {
 }
 
 
+TOOLS = (
+    "jupyter",
+    "tensorboard",
+    "vscode",
+    "rstudio",
+    "mlflow",
+    "pycharm",
+    "matlab",
+    "chatbot-ui",
+    "custom",
+    "wandb",
+    "comet",
+)
+"""The tools as people are told to write them."""
+
+
 _TOOL_TITLES = {
     "jupyter-notebook": "Jupyter",
     "tensorboard": "TensorBoard",
@@ -70,7 +86,7 @@ _ALL_TOOLS = (*api.INTERNAL_TOOL_TYPES, *api.EXTERNAL_TOOL_TYPES)
 class Tool(Table):
     """A tool and how it is reached. A bare name stands for the tool's usual connection and port."""
 
-    type: Annotated[str, translated(_TOOL_WORDS, _ALL_TOOLS)] = Field(
+    type: Annotated[str, translated(_TOOL_WORDS, _ALL_TOOLS, TOOLS)] = Field(
         description="jupyter, tensorboard, vscode, rstudio, mlflow, pycharm, matlab, chatbot-ui, custom; "
         "wandb and comet are external."
     )

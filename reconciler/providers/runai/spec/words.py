@@ -23,9 +23,13 @@ def _spellings(text: str) -> tuple[str, str]:
     return plain.lower(), spaced.lower()
 
 
-def translated(words: Mapping[str, str], allowed: Iterable[str]) -> Any:
-    """A validator that turns the friendly *words* into the *allowed* ones."""
+def translated(words: Mapping[str, str], allowed: Iterable[str], said: Iterable[str] = ()) -> Any:
+    """A validator that turns the friendly *words* into the *allowed* ones.
+
+    *said* are those of both that people are told to write, when not the allowed ones.
+    """
     known = tuple(allowed)
+    told = {words.get(_spellings(word)[0], word): word for word in said or known}
 
     def translate(value: Any) -> Any:
         if not isinstance(value, str) or value in known:
@@ -35,10 +39,12 @@ def translated(words: Mapping[str, str], allowed: Iterable[str]) -> Any:
             if (found := words.get(word, word)) in known:
                 return found
         meant = nearest(spellings[0], {*known, *words})
-        hint = f"Did you mean {meant!r}? " if meant else ""
-        raise refuse(f"{value!r} is not allowed here", f"{hint}Allowed: {', '.join(known)}.")
+        meant = words.get(meant, meant)
+        hint = f"Did you mean {told[meant]!r}? " if meant else ""
+        raise refuse(f"{value!r} is not allowed here", f"{hint}Allowed: {', '.join(told.values())}.")
 
-    return BeforeValidator(translate, json_schema_input_type=Literal[known] | str)
+    offered = tuple(dict.fromkeys((*told.values(), *known)))
+    return BeforeValidator(translate, json_schema_input_type=Literal[offered] | str)
 
 
 LONGEST_NAME = 253
