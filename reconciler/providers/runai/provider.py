@@ -400,12 +400,12 @@ class RunaiProvider:
                 if credential is None or credential.attributes["scope"] == "tenant":
                     continue
                 ours, theirs = _scope_of(resource), _scope_of(credential)
-                if ours != theirs and not (await self._org()).covers(theirs, ours):
+                if ours != theirs and not (org := await self._org()).covers(theirs, ours):
                     problems.append(
                         Problem(
                             path,
-                            f"{text} is placed on {theirs[0]} {theirs[1]}, which this environment "
-                            f"({ours[0]} {ours[1]}) is not part of",
+                            f"{text} is placed on {org.shown(*theirs)}, which this environment "
+                            f"({org.shown(*ours)}) is not part of",
                             "Place the credential on the same scope, or on one above it.",
                             resource.address,
                         )

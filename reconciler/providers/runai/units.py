@@ -101,6 +101,15 @@ class Units:
             hint = f"There are: {', '.join(sorted(set(known))) or 'none'}."
         return Problem(("scope_name",), f"there is no {kind} called {name!r}{where}", hint)
 
+    def shown(self, kind: str, unit_id: str) -> str:
+        """A scope for people: by its name; by its id too where several have that, alone where nobody has."""
+        if kind == "tenant":
+            return kind
+        name = self.names.get((kind, unit_id))
+        if name is None:
+            return f"{kind} {unit_id}"
+        return f"{kind} {name}" if len(self._by_name[kind, name]) == 1 else f"{kind} {name} ({unit_id})"
+
     def _cluster(self, cluster_id: str) -> str:
         """A cluster for people."""
         return self.names.get(("cluster", cluster_id), cluster_id)

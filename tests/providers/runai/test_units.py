@@ -374,7 +374,7 @@ def test_a_scope_that_is_resolved_by_name_is_checked_too(tmp_path: Path) -> None
     assert [(problem.address, problem.summary) for problem in answered.problems] == [
         (
             address("lab"),
-            "runai.credential.hub is placed on project 4501235, which this environment (project 4501236) "
+            "runai.credential.hub is placed on project nlp, which this environment (project speech) "
             "is not part of",
         )
     ]
@@ -416,3 +416,22 @@ def test_one_name_in_two_scopes_is_warned_of(
     answered = run(resolve(tmp_path, *resources, *unlike))
     assert answered.problems == ()
     assert answered.warnings == tuple(SAME_NAME.format(*pair) for pair in warned)
+@pytest.mark.parametrize(
+    ("ours", "theirs", "said"),
+    [
+        ("speech", "vision", "project vision (4501234), which this environment (project speech)"),
+        ("tenant", "east", "cluster gpu-east, which this environment (tenant)"),
+        ("unknown", "research", "department research, which this environment (project 99)"),
+    ],
+)
+def test_scopes_are_told_by_name(tmp_path: Path, ours: str, theirs: str, said: str) -> None:
+    """With the id where two have the name, and by the id alone where nobody knows one."""
+    scopes = {**SCOPES, "unknown": {"scope": "project", "scope_id": "99"}}
+    hub = placed("hub", "credential", type="password", **scopes[theirs])
+    token = {"TOKEN": {"credential": {REF: "runai.credential.hub"}, "key": "k"}}
+    (problem,) = run(
+        resolve(tmp_path, hub, placed("lab", environment_variables=token, **scopes[ours]))
+    ).problems
+    assert problem.summary == f"runai.credential.hub is placed on {said} is not part of"
+
+
