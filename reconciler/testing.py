@@ -233,7 +233,7 @@ class FakeProvider:
         """See `Reader.place`: everything is in one."""
         return ""
 
-    def call(self, verb: Verb, kind: str, remote_id: str) -> str:
+    def call(self, verb: Verb, kind: str, remote_id: str, attributes: Attributes | None = None) -> str:
         """See `Reader.call`."""
         return f"{verb} {kind} {remote_id}".strip()
 

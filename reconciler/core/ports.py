@@ -182,8 +182,12 @@ class Reader(Protocol):
     def patience(self) -> float:
         """Seconds that a write may take to show in `read`."""
 
-    def call(self, verb: Verb, kind: str, remote_id: str) -> str:
-        """The request that *verb* would be, for a person: ``DELETE /api/v1/asset/environment/9d4f…``."""
+    def call(self, verb: Verb, kind: str, remote_id: str, attributes: Attributes | None = None) -> str:
+        """The request that *verb* would be, for a person: ``DELETE /api/v1/asset/environment/9d4f…``.
+
+        *attributes* are the object's, where they are known: where it is may
+        depend on them.
+        """
 
 
 class Provider(Reader, Protocol):

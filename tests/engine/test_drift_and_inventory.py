@@ -41,8 +41,8 @@ class OnlyReader:
     async def place(self, attributes: Attributes) -> str:
         return await self._platform.place(attributes)
 
-    def call(self, verb: Verb, kind: str, remote_id: str) -> str:
-        return self._platform.call(verb, kind, remote_id)
+    def call(self, verb: Verb, kind: str, remote_id: str, attributes: Attributes | None = None) -> str:
+        return self._platform.call(verb, kind, remote_id, attributes)
 
 
 def shown(path: Any, value: Any) -> bool:

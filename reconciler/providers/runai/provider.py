@@ -359,12 +359,14 @@ class RunaiProvider:
         scope = str(attributes["scope"]), str(attributes.get("scope_id") or "")
         return _in_words(scope, await self._unit_names() if scope[1] else {})
 
-    def call(self, verb: Verb, kind: str, remote_id: str) -> str:
-        """See `Reader.call`."""
+    def call(self, verb: Verb, kind: str, remote_id: str, attributes: Attributes | None = None) -> str:
+        """See `Reader.call`. A credential has its type in its path: ``TYPE`` where that is not known."""
         method = {Verb.CREATE: "POST", Verb.UPDATE: "PUT", Verb.DELETE: "DELETE"}.get(verb, "GET")
-        if verb is Verb.CREATE:
-            return f"{method} {_PATHS[kind]}"
-        return f"{method} {self._paths_of(kind, remote_id)[0]}"
+        path = _PATHS[kind]
+        if kind == "credential":
+            said = "TYPE" if attributes is None else attributes.get("type", "TYPE")
+            path = f"{path}/{self._segments.get(remote_id, said)}"
+        return f"{method} {path}" if verb is Verb.CREATE else f"{method} {path}/{quote(remote_id, safe='')}"
 
     # --- names to ids ---
 

@@ -1234,3 +1234,22 @@ def test_a_call_is_told_as_a_person_would_make_it(tmp_path: Path, verb: Verb, ki
     provider = opened(tmp_path)
     asyncio.run(provider.close())
     assert provider.call(verb, kind, "x") == call
+
+
+@pytest.mark.parametrize(
+    ("verb", "attributes", "call"),
+    [
+        (Verb.CREATE, {"type": "password"}, f"POST {CREDENTIALS}/password"),
+        (Verb.CREATE, None, f"POST {CREDENTIALS}/TYPE"),
+        (Verb.DELETE, {"type": "access-key"}, f"DELETE {CREDENTIALS}/access-key/x"),
+        (Verb.DELETE, {"name": "hub"}, f"DELETE {CREDENTIALS}/TYPE/x"),
+    ],
+)
+def test_the_call_for_a_credential_exists(
+    tmp_path: Path, verb: Verb, attributes: dict[str, Any] | None, call: str
+) -> None:
+    """Its type is part of the path; one that is not known is not guessed."""
+    provider = opened(tmp_path)
+    asyncio.run(provider.close())
+    known = None if attributes is None else Attributes(attributes)
+    assert provider.call(verb, "credential", "" if verb is Verb.CREATE else "x", known) == call
