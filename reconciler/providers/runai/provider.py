@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Annotated, Any, Final
@@ -24,7 +24,7 @@ import msgspec
 from reconciler.core.attributes import LOOKUP, REF, Attributes, marked
 from reconciler.core.model import Remote, Resource, ResourceAddress, Verb
 from reconciler.core.ports import PlatformContext, Problem, Resolution, ResourceKind
-from reconciler.errors import Forbidden, ListingIncomplete, NotFound, OutcomeUnknown
+from reconciler.errors import Forbidden, ListingIncomplete, NotFound, OutcomeUnknown, Rejected
 from reconciler.providers.http import HttpClient, embedded_transport, trust
 from reconciler.providers.runai import api, conversion
 from reconciler.providers.runai.auth import SignIn
@@ -35,6 +35,8 @@ from reconciler.providers.runai.units import Cluster, Unit, Units
 __all__ = ["RunaiProvider"]
 
 _PAGE: Final = 500
+_PASSES: Final = 4
+"""How often pages are read for two passes to agree."""
 
 
 class _Meta(msgspec.Struct, rename="camel"):
@@ -429,10 +431,29 @@ class RunaiProvider:
             return self._units
 
     async def _pages(self, path: str, key: str) -> Sequence[Unit]:
+        """All that there is: what is made or removed while pages are read moves others between them."""
+        before: Set[str] = frozenset()
+        for _ in range(_PASSES):
+            found, pages = await self._pass(path, key)
+            if pages == 1 or len(found) == await self._count(path) or found.keys() == before:
+                return list(found.values())
+            before = found.keys()
+        raise self._not_whole(path, "changes while it is read, each time")
+
+    async def _count(self, path: str) -> int | None:
+        """How many there are; None where that cannot be asked."""
+        try:
+            return msgspec.convert(_tables.decode(await self._client.get(f"{path}/count"))["count"], int)
+        except (NotFound, Forbidden, Rejected, *api.UNREADABLE, KeyError):
+            return None
+
+    async def _pass(self, path: str, key: str) -> tuple[Mapping[str, Unit], int]:
+        """What the pages hold, and how many they are."""
         # By id: what is made while we read moves the last of a page to the next one.
         found: dict[str, Unit] = {}
-        offset = 0
+        offset = pages = 0
         while True:
+            pages += 1
             body = await self._client.get(path, {"limit": str(_PAGE), "offset": str(offset)})
             try:
                 page = _tables.decode(body)
@@ -441,7 +462,7 @@ class RunaiProvider:
             except (*api.UNREADABLE, KeyError) as error:
                 raise self._not_whole(path, "did not answer with a whole list") from error
             if not following:
-                return list(found.values())
+                return found, pages
             if following <= offset:
                 raise self._not_whole(path, "has pages that go round in a circle")
             offset = following

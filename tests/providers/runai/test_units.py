@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loopback import failing, run
+from loopback import failing, refusal, run
 from tenants import (
     EAST,
     WEST,
@@ -148,6 +148,14 @@ def units(
     }
 
 
+def counts(departments: int, projects: int) -> dict[str, Any]:
+    """Routes that say how many there are."""
+    return {
+        "GET /api/v1/org-unit/departments/count": {"count": departments},
+        "GET /api/v1/org-unit/projects/count": {"count": projects},
+    }
+
+
 ON_A_CLUSTER = placed("lab", scope="cluster", lookup={"kind": "cluster", "name": None})
 IN_LAST = placed("lab", scope="project", lookup={"kind": "project", "name": "p-1200"})
 
@@ -211,7 +219,7 @@ def test_every_page_is_read(tmp_path: Path) -> None:
             {"departments": [{"id": "1", "name": "d-1"}], "next": 1},
             {"departments": [{"id": 2, "name": "d-2", "clusterId": None}], "next": None},
         ]
-        routes = units(departments=departments, projects=pages(500, 500, 200))
+        routes = units(departments=departments, projects=pages(500, 500, 200)) | counts(2, 1200)
         in_department = placed("two", scope="department", lookup={"kind": "department", "name": "d-2"})
         async with tenant(tmp_path, routes) as (server, provider):
             for _ in range(2):
@@ -221,10 +229,50 @@ def test_every_page_is_read(tmp_path: Path) -> None:
             "GET /api/v1/clusters?verbosity=metadata",
             "GET /api/v1/org-unit/departments?limit=500&offset=0",
             "GET /api/v1/org-unit/departments?limit=500&offset=1",
+            "GET /api/v1/org-unit/departments/count",
             "GET /api/v1/org-unit/projects?limit=500&offset=0",
             "GET /api/v1/org-unit/projects?limit=500&offset=500",
             "GET /api/v1/org-unit/projects?limit=500&offset=1000",
+            "GET /api/v1/org-unit/projects/count",
         ]
+
+    run(check())
+
+
+@pytest.mark.parametrize("count", [{"count": 3}, refusal(403, "no"), answer(b"<html>")])
+def test_a_project_that_a_page_lost_is_found(tmp_path: Path, count: Any) -> None:
+    """One before it was removed while we read, and it moved to a page that was read already."""
+
+    async def check() -> None:
+        lost = [{"projects": [project(1), project(2)], "next": 2}, {"projects": [project(4)]}]
+        whole = [{"projects": [project(2), project(1200)], "next": 2}, {"projects": [project(4)]}]
+        routes = units(projects=[*lost, *whole, *whole]) | {"GET /api/v1/org-unit/projects/count": count}
+        if count == {"count": 3}:
+            routes["GET /api/v1/org-unit/projects"] = [
+                {"projects": [project(1), project(2)], "next": 2},
+                {"projects": []},
+                *whole,
+            ]
+        async with tenant(tmp_path, routes) as (_, provider):
+            answered = await provider.resolve([IN_LAST])
+        assert answered.problems == ()
+        assert answered.resources[0].attributes["scope_id"] == "1200"
+
+    run(check())
+
+
+def test_projects_that_never_stand_still_are_an_error(tmp_path: Path) -> None:
+    """Nothing is decided from half of them."""
+
+    async def check() -> None:
+        moving = [
+            page
+            for number in range(9)
+            for page in ({"projects": [project(number)], "next": 1}, {"projects": [project(99)]})
+        ]
+        async with tenant(tmp_path, units(projects=moving)) as (_, provider):
+            error = await failing(provider.resolve([IN_LAST]))
+        assert (type(error), error.call) == (ListingIncomplete, "GET /api/v1/org-unit/projects")
 
     run(check())
 
@@ -380,6 +428,25 @@ def test_a_scope_that_is_resolved_by_name_is_checked_too(tmp_path: Path) -> None
     ]
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs", "said"),
+    [
+        ("speech", "vision", "project vision (4501234), which this environment (project speech)"),
+        ("tenant", "east", "cluster gpu-east, which this environment (tenant)"),
+        ("unknown", "research", "department research, which this environment (project 99)"),
+    ],
+)
+def test_scopes_are_told_by_name(tmp_path: Path, ours: str, theirs: str, said: str) -> None:
+    """With the id where two have the name, and by the id alone where nobody knows one."""
+    scopes = {**SCOPES, "unknown": {"scope": "project", "scope_id": "99"}}
+    hub = placed("hub", "credential", type="password", **scopes[theirs])
+    token = {"TOKEN": {"credential": {REF: "runai.credential.hub"}, "key": "k"}}
+    (problem,) = run(
+        resolve(tmp_path, hub, placed("lab", environment_variables=token, **scopes[ours]))
+    ).problems
+    assert problem.summary == f"runai.credential.hub is placed on {said} is not part of"
+
+
 SAME_NAME = (
     "runai.environment.{} and runai.environment.{} have the name 'lab' in different scopes; "
     "some Run:ai versions want names to be unique"
@@ -416,22 +483,3 @@ def test_one_name_in_two_scopes_is_warned_of(
     answered = run(resolve(tmp_path, *resources, *unlike))
     assert answered.problems == ()
     assert answered.warnings == tuple(SAME_NAME.format(*pair) for pair in warned)
-@pytest.mark.parametrize(
-    ("ours", "theirs", "said"),
-    [
-        ("speech", "vision", "project vision (4501234), which this environment (project speech)"),
-        ("tenant", "east", "cluster gpu-east, which this environment (tenant)"),
-        ("unknown", "research", "department research, which this environment (project 99)"),
-    ],
-)
-def test_scopes_are_told_by_name(tmp_path: Path, ours: str, theirs: str, said: str) -> None:
-    """With the id where two have the name, and by the id alone where nobody knows one."""
-    scopes = {**SCOPES, "unknown": {"scope": "project", "scope_id": "99"}}
-    hub = placed("hub", "credential", type="password", **scopes[theirs])
-    token = {"TOKEN": {"credential": {REF: "runai.credential.hub"}, "key": "k"}}
-    (problem,) = run(
-        resolve(tmp_path, hub, placed("lab", environment_variables=token, **scopes[ours]))
-    ).problems
-    assert problem.summary == f"runai.credential.hub is placed on {said} is not part of"
-
-
