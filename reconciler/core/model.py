@@ -6,7 +6,7 @@ A value is frozen and whole; a change makes a new value. The tables of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -215,7 +215,8 @@ class Remote:
     ``identity`` is the natural key among objects of its kind. ``version`` is
     the platform's own version marker, where it has one. ``foreign`` marks what
     belongs to the vendor: seen, never touched. ``details`` are for people
-    (who made it and when), ``used_by`` is None when nobody asked.
+    (who made it and when), ``used_by`` is None when nobody asked. ``unkept``
+    names what is in it that an update of ours would lose.
     """
 
     kind: str
@@ -227,6 +228,7 @@ class Remote:
     foreign: bool = False
     details: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     used_by: tuple[UsedBy, ...] | None = None
+    unkept: Callable[[], tuple[str, ...]] = field(default=tuple, compare=False, repr=False)
 
 
 class Action(StrEnum):

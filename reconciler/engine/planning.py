@@ -63,6 +63,7 @@ async def make_plan(planner: Planner, specs: SpecSet, state: State, options: Pla
         raise PlanImpossible("\n".join(work.problems), hint="\n".join(dict.fromkeys(work.hints)))
     decisions, partial = selected(work, options)
     decisions = await _with_usage(planner, decisions)
+    decisions = _with_losses(decisions)
     decisions = _with_names(decisions, prior)
     if options.destroy:
         decisions = list(map(destroyed, decisions))
@@ -267,6 +268,24 @@ async def _with_usage(planner: Planner, decisions: Sequence[Decision]) -> list[D
             named = ", ".join(map(str, users[:3])) + (f" and {len(users) - 3} more" if len(users) > 3 else "")
             change = replace(change, used_by=users, risks=(*change.risks, f"used by {named}"))
             decision = replace(decision, change=change)
+        result.append(decision)
+    return result
+
+
+def _with_losses(decisions: Iterable[Decision]) -> list[Decision]:
+    """The decisions, those that write over an object with what of it they cannot keep."""
+    result = []
+    for decision in decisions:
+        change = decision.change
+        if (
+            change.action in (Action.UPDATE, Action.ADOPT, Action.MOVE)
+            and change.fields
+            and decision.live is not None
+        ):
+            lost = decision.live.unkept()
+            if lost:
+                risk = f"loses what this program does not know: {', '.join(lost)}"
+                decision = replace(decision, change=replace(change, risks=(*change.risks, risk)))
         result.append(decision)
     return result
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -403,6 +405,20 @@ def test_too_many_deletes_are_refused(project: Project) -> None:
     assert project.hand().names() == ["b", "c"]
     project.run("destroy", "--auto-approve").succeeded()
     assert project.hand().names() == []
+
+
+def test_what_an_update_would_lose_is_in_the_plan(project: Project) -> None:
+    """The platform may be newer than this program, and PUT replaces the whole."""
+    project.write("lab.toml", LAB)
+    project.run("apply", "--auto-approve").succeeded()
+    with closing(sqlite3.connect(project.store)) as store, store:
+        (text,) = store.execute("SELECT text FROM runai_asset WHERE name = 'lab'").fetchone()
+        newer = text.replace(b'"spec":{', b'"spec":{"sidecars":["x"],')
+        assert newer != text
+        store.execute("UPDATE runai_asset SET text = ? WHERE name = 'lab'", (newer,))
+    assert "No changes." in project.run("plan").succeeded().out
+    project.write("lab.toml", LAB.replace("python:3.11", "python:3.12"))
+    assert "    ! loses what this program does not know: sidecars\n" in project.run("plan").succeeded().out
 
 
 def test_what_is_in_use_is_not_taken_away(project: Project) -> None:

@@ -14,7 +14,8 @@ they are kept as they are, below ``as_is``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from reconciler.core.attributes import ID
@@ -35,6 +36,7 @@ __all__ = [
     "environment_spec",
     "merged",
     "scope_from_wire",
+    "unkept",
     "used_by",
 ]
 
@@ -349,6 +351,49 @@ def environment_spec(attributes: Mapping[str, Any]) -> Table:
     probe = attributes.get("readiness_probe")
     spec["probes"] = None if probe is None else {"readiness": _wire_probe(probe)}
     return spec
+
+
+_PROBES: Table = {
+    "readiness": {
+        **dict.fromkeys(_PROBE.values()),
+        "handler": {"httpGet": dict.fromkeys(("path", "port", "host", "scheme"))},
+    }
+}
+# What an update can say of each kind; a list for what is a list there, with its elements' keys.
+_SENT: Mapping[str, Table] = {
+    "environment": {
+        **dict.fromkeys(api.SPEC_FIELDS),
+        "environmentVariables": [{"name": None, **_VARIABLE}],
+        "connections": [{"name": None, **_CONNECTION}],
+        "probes": _PROBES,
+    },
+    "compute": {
+        **dict.fromkeys(COMPUTE_FIELDS.values()),
+        "extendedResources": [{"resource": None, "quantity": None, "exclude": None}],
+    },
+}
+
+
+def unkept(kind: str, spec: Mapping[str, Any]) -> Iterator[str]:
+    """What of a live *spec* has no place in an update: fields of a newer API, and doubles of a name."""
+    if kind in _SENT:  # of a credential, only the description is written
+        yield from _strangers(spec, _SENT[kind], "")
+    for field in ("environmentVariables", "connections"):
+        named = Counter(_name(one) for one in spec.get(field) or ())
+        yield from (f"{field}.{name} ({count} of that name)" for name, count in named.items() if count > 1)
+
+
+def _strangers(value: Any, known: Any, at: str) -> Iterator[str]:
+    if isinstance(known, list):
+        for number, one in enumerate(value if isinstance(value, list) else ()):
+            yield from _strangers(one, known[0], f"{at}{_name(one) or number}.")
+    elif isinstance(known, Mapping) and isinstance(value, Mapping):
+        for key, inner in value.items():
+            if key not in known:
+                if inner is not None:
+                    yield f"{at}{key}"
+            elif known[key] is not None:
+                yield from _strangers(inner, known[key], f"{at}{key}.")
 
 
 def merged(previous: Mapping[str, Any], managed: Mapping[str, Any]) -> Table:

@@ -261,6 +261,13 @@ class RunaiProvider:
         except _STRANGE as error:
             raise self._strange(kind, remote_id) from error
 
+    def _unkept(self, kind: str, remote_id: str, data: bytes) -> tuple[str, ...]:
+        """What an update would lose: PUT replaces the whole, with what this API knows and no more."""
+        try:
+            return tuple(conversion.unkept(kind, _wholes.decode(data).spec))
+        except _STRANGE as error:
+            raise self._strange(kind, remote_id) from error
+
     def _read_entry(
         self, kind: str, data: bytes, usage: bool, names: Mapping[tuple[str, str], str] | None
     ) -> Remote | None:
@@ -293,6 +300,7 @@ class RunaiProvider:
             foreign=meta.scope == "system" or (preinstalled and meta.scope == "tenant"),
             details=details,
             used_by=used_by,
+            unkept=lambda: self._unkept(kind, meta.id, data),
         )
 
     # --- writing ---

@@ -22,6 +22,7 @@ from reconciler.providers.runai.conversion import (
     environment_from_wire,
     environment_spec,
     scope_from_wire,
+    unkept,
     used_by,
     workload_types,
 )
@@ -605,3 +606,46 @@ def test_every_attribute_that_cannot_be_changed_in_place_is_known() -> None:
     assert ENVIRONMENT.immutable == placed | {"workload_types", "distributed_framework"}
     assert COMPUTE.immutable == placed
     assert KINDS["credential"].immutable >= {"name", *placed, *KINDS["credential"].write_only}
+
+
+def test_what_an_update_would_lose_is_named() -> None:
+    """Fields of a newer platform wherever they are, and of two variables of one name all but the last."""
+    tool = {
+        "toolType": "custom",
+        "connectionType": "NodePort",
+        "containerPort": 1,
+        "nodePortInfo": {"port": 3},
+    }
+    spec = {
+        "image": "python:3.11",
+        "sidecars": ["x"],
+        "unset": None,
+        "environmentVariables": [
+            {"name": "A", "value": "1", "future": True},
+            {"name": "A", "value": "2"},
+            {"name": "B", "credential": {"assetId": "x", "key": "k", "version": 2}},
+        ],
+        "connections": [{"name": "T", "internalToolInfo": tool}],
+        "probes": {
+            "readiness": {"periodSeconds": 1, "handler": {"exec": {"command": ["true"]}}},
+            "liveness": {},
+        },
+    }
+    assert list(unkept("environment", spec)) == [
+        "sidecars",
+        "environmentVariables.A.future",
+        "environmentVariables.B.credential.version",
+        "connections.T.internalToolInfo.nodePortInfo.port",
+        "probes.readiness.handler.exec",
+        "probes.liveness",
+        "environmentVariables.A (2 of that name)",
+    ]
+    compute = {"cpuCoreRequest": 1, "numa": "strict", "extendedResources": [{"resource": "x/y", "unit": 1}]}
+    assert list(unkept("compute", compute)) == ["numa", "extendedResources.0.unit"]
+    assert list(unkept("credential", {"anything": 1})) == []
+
+
+@given(requests)
+def test_nothing_that_this_api_knows_is_lost(body: dict[str, Any]) -> None:
+    """An update can say whatever a create can."""
+    assert list(unkept("environment", body["spec"])) == []
