@@ -14,8 +14,10 @@ from reconciler.cli.app import cli
 from reconciler.engine.inventory import STATUSES
 from reconciler.providers.runai.settings_model import SettingsModel
 from reconciler.providers.runai.spec import MODELS
-from reconciler.providers.runai.spec.compute import ComputeFields
-from reconciler.providers.runai.spec.tools import ReadinessProbe, Tool
+from reconciler.providers.runai.spec.compute import ComputeFields, ExtendedResource
+from reconciler.providers.runai.spec.credential import SecretReference
+from reconciler.providers.runai.spec.environment import WorkloadTypes
+from reconciler.providers.runai.spec.tools import TOOLS, InferenceEndpoint, ReadinessProbe, Tool
 from reconciler.providers.runai.spec.variables import EnvironmentVariable
 from reconciler.specs.config_model import (
     ApplyTable,
@@ -33,6 +35,10 @@ README = (ROOT / "README.md").read_text()
 DOCUMENTED: list[type[BaseModel]] = [
     *MODELS.values(),
     ComputeFields,
+    ExtendedResource,
+    SecretReference,
+    WorkloadTypes,
+    InferenceEndpoint,
     EnvironmentVariable,
     Tool,
     ReadinessProbe,
@@ -51,6 +57,11 @@ def test_every_field_is_documented(model: type[BaseModel]) -> None:
     """docs/specs.md names each field that a file may have."""
     names = {field.alias or name for name, field in model.model_fields.items()}
     assert {name for name in names if not re.search(rf"\b{name}\b", SPECS)} == set()
+
+
+def test_every_tool_is_documented_in_the_words_of_complaints() -> None:
+    """What is suggested can be looked up."""
+    assert {tool for tool in TOOLS if f'"{tool}"' not in SPECS} == set()
 
 
 def test_the_readme_names_every_command() -> None:

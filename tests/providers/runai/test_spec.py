@@ -70,6 +70,7 @@ def tool(name: str, kind: str, connection: str, port: int, **info: Any) -> dict[
     return {"name": name, "isExternal": False, "internalToolInfo": internal}
 
 
+WORKLOADS = dict.fromkeys(("workspace", "training", "inference", "distributed"), False)
 AUTO = {"externalUrlInfo": {"isCustomUrl": False}}
 
 # What the guide lets a person set, how a spec says it, and what the platform is told.
@@ -139,6 +140,10 @@ FIELDS: dict[str, tuple[str, dict[str, Any]]] = {
                 }
             }
         },
+    ),
+    "workload types as a table, in snake case": (
+        'workload_types = { distributed = true, dist_framework = "MPI" }',
+        {"meta": {"workloadSupportedTypes": WORKLOADS | {"distributed": True, "distFramework": "MPI"}}},
     ),
     "distributed architecture": (
         'workload_types = ["training"]\nworkload_architecture = "Distributed"\ndistributed_framework = "mpi"',

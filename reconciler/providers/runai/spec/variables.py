@@ -83,7 +83,9 @@ def _variable(value: Any) -> Any:
         case str() | int():
             return {"value": str(value)}
         case float():
-            raise refuse("a number with a point has several spellings", "Put it in quotes.")
+            raise refuse(
+                "a number with a point has several spellings", "Put the one that is meant in quotes."
+            )
         case {"env": _} | {"file": _} | {"command": _}:
             raise refuse(
                 "Run:ai shows the values of environment variables to everybody who may see the environment",
@@ -92,7 +94,7 @@ def _variable(value: Any) -> Any:
             )
         case dict():
             return value
-    raise refuse("the value of a variable is text", "Put it in quotes.")
+    raise refuse("the value of a variable is text", "Write it as one text, in quotes.")
 
 
 Variable = Annotated[
