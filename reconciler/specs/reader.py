@@ -59,6 +59,8 @@ class SpecReader:
         kind = table.get("kind", "environment")
         name = table.get("name", FilePath(self._name).stem)
         placements = table.get("on", {})
+        meant = self._meant_kind(kind) if isinstance(kind, str) else ""
+        self._conceal(meant)
         lifecycle = self._lifecycle(table.get("lifecycle", {}))
         depends_on = self._depends_on(table.get("depends_on", []))
         if not self._is_word("name", name):
@@ -73,8 +75,6 @@ class SpecReader:
             self.placed = bool(placements)
         if not self._is_word("kind", kind) or not isinstance(placements, dict):
             return
-        meant = self._meant_kind(kind)
-        self._conceal(meant)
         self._check_keys(meant, list(placements))
         is_read = False
         for platform, own in placements.items():
