@@ -62,17 +62,21 @@ T = TypeVar("T")
 _RANK = {Phase.CONSTRUCTIVE: 0, Phase.REPLACING: 1, Phase.DESTRUCTIVE: 2}
 
 
-def remedy(reader: Reader, run: str, step: Step, remote_id: str) -> str:
-    """What a person can do to take *step* of *run* back; *remote_id* is the object that it left."""
+def remedy(reader: Reader, run: str, step: Step, remote_id: str, before: PreImage | None) -> str:
+    """What a person can do to take *step* of *run* back.
+
+    *remote_id* is the object that it left, *before* what it was before.
+    """
     kind = step.address.kind
+    attributes = before.attributes if before is not None else step.attributes
     match step.reversal:
         case Reversal.DELETE:
-            return reader.call(Verb.DELETE, kind, remote_id)
+            return reader.call(Verb.DELETE, kind, remote_id, attributes)
         case Reversal.RESTORE:
-            call = reader.call(Verb.UPDATE, kind, remote_id)
+            call = reader.call(Verb.UPDATE, kind, remote_id, attributes)
             return f"{call} with the values that `reconciler show {run}` lists"
         case Reversal.RECREATE | Reversal.NONE:
-            return f"{reader.call(Verb.CREATE, kind, '')} with what `reconciler show {run}` lists"
+            return f"{reader.call(Verb.CREATE, kind, '', attributes)} with what `reconciler show {run}` lists"
         case Reversal.RECALL:
             return "nothing: only the state differs"
 
@@ -483,8 +487,13 @@ class Executor:
         """Say that a step is not rolled back, why, and what a person can do."""
         step = self._plan.steps[number]
         left = self._replay.done[number].remote_id or step.remote_id
+        intent = self._replay.intents.get(number)
         help_ = remedy(
-            self._provider(step), self._run, step, self._replay.new_id(step.address.platform, left)
+            self._provider(step),
+            self._run,
+            step,
+            self._replay.new_id(step.address.platform, left),
+            intent.before if intent is not None else None,
         )
         self.outcome.not_rolled_back.add(number)
         self.outcome.errors[number] = why

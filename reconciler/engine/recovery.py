@@ -221,7 +221,7 @@ async def _ask_backward(
                     f"to be created again, but an object of this name (id {found.id}) differs in {different}"
                 )
                 clear = False
-    help_ = remedy(reader, result.begun.run if result.begun is not None else "", step, left)
+    help_ = remedy(reader, result.begun.run if result.begun is not None else "", step, left, intended.before)
     return (
         UndoFailed(step.number, why, help_, settled="asked"),
         f"{address}: {why}; " + ("the next plan shows it" if clear else "it was left alone"),
