@@ -407,7 +407,7 @@ def held(project: Project) -> Iterator[subprocess.Popen[str]]:
 
 @pytest.mark.parametrize(
     "words",
-    [("plan",), ("apply", "--auto-approve"), ("drift",), ("state", "rm", "*"), ("history",)],
+    [("plan",), ("apply", "--auto-approve"), ("drift",), ("state", "rm", "*")],
     ids=" ".join,
 )
 def test_a_held_lock_is_exit_code_4(stack: Project, words: tuple[str, ...]) -> None:

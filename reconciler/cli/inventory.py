@@ -22,5 +22,4 @@ def gather(session: Session, kind: str) -> tuple[list[Entry], Callable[[Path, An
             async with session.stack(progress) as stack:
                 return await stack.inventory(kind, specs), stack.shown
 
-    with session.reading():
-        return run_async(work())
+    return session.undisturbed(lambda: run_async(work()))

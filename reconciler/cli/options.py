@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 else:
     _FloatType = click.ParamType  # generic for type checkers only
 
-__all__ = ["Duration", "common", "everywhere", "locking", "option", "planning", "running"]
+__all__ = ["Duration", "common", "everywhere", "locking", "looking", "option", "planning", "running"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -124,8 +124,17 @@ def locking(function: F) -> F:
             show_default=True,
             help="How long to wait for the lock; 0s fails at once.",
         ),
-        option("--parallelism", type=click.IntRange(1, 256), help="How much to do at once."),
+        _parallelism(),
     )
+
+
+def looking(function: F) -> F:
+    """What commands take that show what is there. They wait for no lock."""
+    return _all(function, _parallelism(), option("--lock-timeout", type=Duration(), default=0.0, hidden=True))
+
+
+def _parallelism() -> Callable[[F], F]:
+    return option("--parallelism", type=click.IntRange(1, 256), help="How much to do at once.")
 
 
 def planning(function: F) -> F:

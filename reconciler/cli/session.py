@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from reconciler import __version__
 from reconciler.cli.context import Context
@@ -22,15 +22,20 @@ from reconciler.core.model import Resource, SpecSet
 from reconciler.core.ports import Lock, PlatformContext, Problem, Provider, Reporter
 from reconciler.engine.secrets import Secrets
 from reconciler.engine.stack import Stack
-from reconciler.errors import Complaint, UsageError
+from reconciler.errors import Complaint, StateError, UsageError
 from reconciler.providers import discover
+from reconciler.render.characters import printable
 from reconciler.specs import StackConfig, complaint_for, load_config, load_specs
 from reconciler.specs.config import CONFIG_NAME
 from reconciler.state.backends.local import LocalBackend
+from reconciler.state.lock import seems_alive
+from reconciler.state.records import Begun
 
 __all__ = ["Session", "find_stack", "may_be_shown", "run_async"]
 
 T = TypeVar("T")
+
+_ATTEMPTS: Final = 5
 
 
 def find_stack(chdir: str | None) -> Path:
@@ -125,6 +130,47 @@ class Session:
     def reading(self) -> AbstractContextManager[None]:
         """The stack without writers."""
         return self.backend.reading(timeout=self.lock_timeout, waiting=self.output.note)
+
+    def undisturbed(self, read: Callable[[], T]) -> T:
+        """What *read* finds in what is stored, without a lock: nobody is waited for.
+
+        The state is replaced whole, and a journal only grows; so all that can
+        come in between is a run that begins or ends, and then *read* is asked
+        again. One that goes on is named.
+        """
+        moment = self._moment(say=True)
+        for _ in range(_ATTEMPTS):
+            try:
+                found = read()
+            except (StateError, OSError):
+                if moment == (moment := self._moment()):
+                    raise
+            else:
+                if moment == (moment := self._moment()):
+                    return found
+        return read()
+
+    def _moment(self, *, say: bool = False) -> tuple[object, ...]:
+        """What is other when a run began or ended. With *say*, the user is told of an open one."""
+        try:
+            run, stamp = self.backend.open_run(), self.backend.stored_stamp()
+            if run is not None and say:
+                self.output.note(self.about(run))
+        except StateError as error:
+            return (str(error),)
+        return (run, stamp)
+
+    def about(self, run: str) -> str:
+        """A line about a run that has not ended."""
+        begun = next((one for one in self.backend.records(run) if isinstance(one, Begun)), None)
+        alive = seems_alive(begun.holder) if begun is not None else False
+        who = "" if begun is None else f" ({begun.command} by {begun.holder.who}@{begun.holder.host})"
+        run = printable(run + who)
+        if alive:
+            return f"Run {run} is in progress; this is what stands there so far."
+        if alive is None:
+            return f"Run {run} has not ended: it is in progress, or was cut off."
+        return f"Run {run} was cut off; `reconciler plan` settles it."
 
     def platform_context(self, platform: str) -> PlatformContext:
         """What a plugin gets to open a platform."""

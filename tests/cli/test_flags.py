@@ -255,7 +255,7 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         (("list", "--filter", "image"), "Error: --filter image: write COLUMN=VALUE\n"),
         (
             ("state", "show", "lab"),
-            "Error: 'lab' is not an address\n  An address is PLATFORM.KIND.NAME, such as runai.env",
+            "Error: the state does not know lab\n  `reconciler state list` shows what it knows.\n",
         ),
     ],
 )

@@ -8,20 +8,19 @@ from typing import Any
 import click
 
 from reconciler.cli.context import Context, Exit
-from reconciler.cli.options import common, locking
+from reconciler.cli.options import common, looking
 from reconciler.cli.session import Session
 from reconciler.render.table import table_lines
 
 
 @click.command("history")
 @common
-@locking
+@looking
 @click.pass_obj
 def command(context: Context, /, **options: Any) -> int:
     """Show past runs, newest first: who, when, what, how it ended."""
     session = Session.open(context, **options)
-    with session.reading():
-        runs = session.backend.runs()
+    runs = session.undisturbed(session.backend.runs)
     rows = [
         {
             "command": run.command,

@@ -10,7 +10,7 @@ import click
 
 from reconciler.cli.context import Context, Exit
 from reconciler.cli.inventory import gather
-from reconciler.cli.options import common, locking, option
+from reconciler.cli.options import common, looking, option
 from reconciler.cli.session import Session
 from reconciler.engine.inventory import STATUSES, row
 from reconciler.errors import UsageError
@@ -51,7 +51,7 @@ _MEANINGS: Final = "\n".join(f"  {name:<10} {meaning}" for name, meaning in STAT
     f"\b\nSTATUS is one of\n{_MEANINGS}",
 )
 @common
-@locking
+@looking
 @option(
     "--filter",
     "filters",

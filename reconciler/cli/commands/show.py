@@ -12,7 +12,7 @@ from reconciler.cli.addresses import meant
 from reconciler.cli.context import Context, Exit
 from reconciler.cli.files import read_plan
 from reconciler.cli.inventory import gather
-from reconciler.cli.options import common, locking, option
+from reconciler.cli.options import common, looking, option
 from reconciler.cli.planner import show_plan
 from reconciler.cli.session import Session, may_be_shown
 from reconciler.core.model import ResourceAddress
@@ -27,7 +27,7 @@ from reconciler.render.view import plan_view
 @click.command("show")
 @click.argument("what", metavar="PLANFILE|ADDRESS|RUN")
 @common
-@locking
+@looking
 @option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print.")
 @click.pass_obj
 def command(context: Context, /, what: str, **options: Any) -> int:
@@ -109,20 +109,19 @@ def _managed(session: Session) -> set[ResourceAddress]:
 
 
 def _show_run(context: Context, session: Session, run: str, form: str) -> int:
-    with session.reading():
-        try:
-            records = tuple(session.backend.records(run))
-        except (JournalUnreadable, StateUnreadable):
-            raise
-        except StateError as error:
-            raise UsageError(
-                f"{run!r} is no plan file, no address and no run",
-                hint=meant(
-                    run,
-                    _managed(session),
-                    "An address is PLATFORM.KIND.NAME; `reconciler history` shows the runs.",
-                ),
-            ) from error
+    try:
+        records = session.undisturbed(lambda: tuple(session.backend.records(run)))
+    except (JournalUnreadable, StateUnreadable):
+        raise
+    except StateError as error:
+        raise UsageError(
+            f"{run!r} is no plan file, no address and no run",
+            hint=meant(
+                run,
+                _managed(session),
+                "An address is PLATFORM.KIND.NAME; `reconciler history` shows the runs.",
+            ),
+        ) from error
     view = past_run_view(past_run(records), shown=may_be_shown)
     if form == "json" or context.output.as_json:
         _print_json(context, "run", view)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -13,11 +13,11 @@ import click
 
 from reconciler.cli.addresses import meant
 from reconciler.cli.context import Context, Exit
-from reconciler.cli.options import common, locking, option
+from reconciler.cli.options import common, locking, looking, option
 from reconciler.cli.progress import Progress
 from reconciler.cli.session import Session, run_async
 from reconciler.core.model import ResourceAddress, ResourceState, State
-from reconciler.core.ports import Lock
+from reconciler.core.ports import Lock, RunSummary
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.render.characters import printable
 from reconciler.render.table import table_lines
@@ -36,14 +36,13 @@ def _remembered(session: Session) -> State:
         async with session.stack(lambda event: None) as stack:
             return stack.remembered()
 
-    with session.reading():
-        return run_async(read())
+    return session.undisturbed(lambda: run_async(read()))
 
 
 @command.command("list")
 @click.argument("globs", nargs=-1)
 @common
-@locking
+@looking
 @click.pass_obj
 def list_(context: Context, /, globs: tuple[str, ...], **options: Any) -> int:
     """List what is remembered: address and id. GLOBS choose addresses."""
@@ -67,7 +66,7 @@ def list_(context: Context, /, globs: tuple[str, ...], **options: Any) -> int:
 @command.command("show")
 @click.argument("address")
 @common
-@locking
+@looking
 @click.pass_obj
 def show(context: Context, /, address: str, **options: Any) -> int:
     """Show what is remembered of one ADDRESS."""
@@ -181,15 +180,14 @@ def rm(context: Context, /, globs: tuple[str, ...], **options: Any) -> int:
 
 @command.command("pull")
 @common
-@locking
+@looking
 @click.pass_obj
 def pull(context: Context, /, **options: Any) -> int:
     """Print the state as it is stored."""
     from reconciler.state.codec import encode_state
 
     session = Session.open(context, **options)
-    with session.reading():
-        text = encode_state(session.backend.load()).decode()
+    text = encode_state(session.undisturbed(session.backend.load)).decode()
     if context.output.as_json:
         context.output.record("state", text=text)
     else:
@@ -230,23 +228,23 @@ def push(context: Context, /, file: str, force: bool, **options: Any) -> int:
 
 @command.command("verify", short_help="Read all that is stored, and say whether it is sound.")
 @common
-@locking
+@looking
 @click.pass_obj
 def verify(context: Context, /, **options: Any) -> int:
     """Read the state and every journal whole, and say whether they are sound."""
     session = Session.open(context, **options)
-    with session.reading():
-        state = session.backend.load()
+
+    def read() -> tuple[State, Sequence[RunSummary], str | None]:
         runs = session.backend.runs()
         for run in runs:
             session.backend.records(run.id)
-        opened = session.backend.open_run()
+        return session.backend.load(), runs, session.backend.open_run()
+
+    state, runs, opened = session.undisturbed(read)
     lines = [
         f"The state is sound: serial {state.stamp.serial}, {_count(len(state.resources), 'resource')}, "
         f"{_count(len(runs), 'run')} readable."
     ]
-    if opened is not None:
-        lines.append(f"Run {opened} was cut off; `reconciler plan` settles it.")
     context.output.lines(lines)
     context.output.summary(
         Exit.DONE,
