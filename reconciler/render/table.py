@@ -14,6 +14,7 @@ __all__ = ["csv_text", "table_lines"]
 
 _GAP = "  "
 _NARROWEST = 6
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _TOLD_BY_THEIR_END = frozenset({"address", "image"})
 """Columns whose values begin alike: where they are too long, it is the beginning that goes."""
 
@@ -76,10 +77,15 @@ def _text(value: Any) -> str:
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
-    """*rows* as CSV (RFC 4180) with a heading."""
+    """*rows* as CSV (RFC 4180) with a heading.
+
+    An apostrophe goes before what a spreadsheet would take for a formula and
+    run: names and descriptions are typed by others.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(columns)
     for row in rows:
-        writer.writerow(_text(row.get(column)) for column in columns)
+        cells = (_text(row.get(column)) for column in columns)
+        writer.writerow(f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells)
     return text.getvalue()

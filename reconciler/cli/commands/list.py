@@ -63,7 +63,12 @@ _MEANINGS: Final = "\n".join(f"  {name:<10} {meaning}" for name, meaning in STAT
 @option("--sort", metavar="[-]COLUMN", default="environment", help="Sort by a column; - from the end.")
 @option("--columns", metavar="A,B,C", help=f"Columns to show, in any format. Known: {', '.join(COLUMNS)}.")
 @option(
-    "--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", help="How to print."
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "csv"]),
+    default="table",
+    help="How to print. In CSV an apostrophe stands before what begins with = + - @ or a tab, "
+    "which a spreadsheet would run as a formula.",
 )
 @click.pass_obj
 def command(context: Context, /, **options: Any) -> int:
