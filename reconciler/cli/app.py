@@ -16,32 +16,13 @@ from typing import Any, Final
 import click
 
 from reconciler import __version__
-from reconciler.cli.context import Context, Exit
+from reconciler.cli.context import Context, Exit, exit_code
 from reconciler.cli.options import everywhere
 from reconciler.cli.output import Output, OutputLost
-from reconciler.errors import (
-    LimitErrors,
-    ListingIncomplete,
-    LockHeld,
-    PlanAltered,
-    PlanRefused,
-    PlanStale,
-    ReconcilerError,
-    SpecErrors,
-    UsageError,
-)
+from reconciler.errors import ReconcilerError
 
 __all__ = ["run"]
 
-
-_CODES: Final[tuple[tuple[type[ReconcilerError], int], ...]] = (
-    (UsageError, Exit.USAGE),
-    (LockHeld, Exit.LOCKED),
-    (PlanRefused, Exit.REFUSED),
-    (PlanStale, Exit.STALE),
-    (PlanAltered, Exit.STALE),
-    (ListingIncomplete, Exit.INCOMPLETE),
-)
 
 _COMMANDS: Final = {
     "init": "Make a new stack.",
@@ -165,7 +146,7 @@ def _outcome(context: Context, arguments: Sequence[str]) -> int:
     except ReconcilerError as error:
         _trace(context)
         output.failure(error)
-        return _code(error, context.verb)
+        return exit_code(error, context.verb)
     except OSError as error:
         _trace(context)
         what = error.filename if isinstance(error.filename, str) else "reading or writing"
@@ -217,12 +198,3 @@ def _trace(context: Context) -> None:
 def _usage(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
     return f"See `{context.command_path} --help`." if context is not None else ""
-
-
-def _code(error: ReconcilerError, verb: str) -> int:
-    if isinstance(error, LimitErrors):
-        # Seen in `validate` or `plan`, a broken limit is an error; where it stops an apply, a refusal.
-        return Exit.REFUSED if verb == "apply" else Exit.ERROR
-    if isinstance(error, SpecErrors):
-        return Exit.ERROR
-    return next((code for kind, code in _CODES if isinstance(error, kind)), Exit.ERROR)

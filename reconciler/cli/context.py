@@ -6,8 +6,19 @@ from dataclasses import dataclass
 from typing import Final
 
 from reconciler.cli.output import Output
+from reconciler.errors import (
+    LimitErrors,
+    ListingIncomplete,
+    LockHeld,
+    PlanAltered,
+    PlanRefused,
+    PlanStale,
+    ReconcilerError,
+    SpecErrors,
+    UsageError,
+)
 
-__all__ = ["Context", "Exit"]
+__all__ = ["Context", "Exit", "exit_code"]
 
 
 class Exit:
@@ -26,6 +37,26 @@ class Exit:
     INTERRUPTED: Final = 130
     NOBODY_READS: Final = 141
     TERMINATED: Final = 143
+
+
+_CODES: Final[tuple[tuple[type[ReconcilerError], int], ...]] = (
+    (UsageError, Exit.USAGE),
+    (LockHeld, Exit.LOCKED),
+    (PlanRefused, Exit.REFUSED),
+    (PlanStale, Exit.STALE),
+    (PlanAltered, Exit.STALE),
+    (ListingIncomplete, Exit.INCOMPLETE),
+)
+
+
+def exit_code(error: ReconcilerError, verb: str) -> int:
+    """The exit code of *verb* when it ends with *error*."""
+    if isinstance(error, LimitErrors):
+        # Seen in `validate` or `plan`, a broken limit is an error; where it stops an apply, a refusal.
+        return Exit.REFUSED if verb == "apply" else Exit.ERROR
+    if isinstance(error, SpecErrors):
+        return Exit.ERROR
+    return next((code for kind, code in _CODES if isinstance(error, kind)), Exit.ERROR)
 
 
 @dataclass

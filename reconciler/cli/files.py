@@ -12,8 +12,10 @@ from reconciler.errors import PlanAltered, ReconcilerError
 __all__ = ["read_plan", "write_private"]
 
 
-def write_private(name: str, data: bytes) -> None:
+def write_private(name: str, data: bytes, *, mode: int = 0o600) -> None:
     """Write *data* to the file *name*, for its owner's eyes: all of it, or an error and the old file.
+
+    Another *mode* opens it to more, as far as the user's umask permits.
 
     What is there and no plain file (a pipe, ``/dev/stdout``) is written to as it is.
     """
@@ -26,7 +28,7 @@ def write_private(name: str, data: bytes) -> None:
         path = path.resolve()
         fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
         try:
-            handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
                 file.flush()

@@ -31,7 +31,7 @@ from reconciler.state.backends.local import LocalBackend
 from reconciler.state.lock import seems_alive
 from reconciler.state.records import Begun
 
-__all__ = ["Session", "find_stack", "may_be_shown", "run_async"]
+__all__ = ["Session", "find_stack", "may_be_shown", "run_async", "seconds_now"]
 
 T = TypeVar("T")
 
@@ -60,10 +60,14 @@ def find_stack(chdir: str | None) -> Path:
     )
 
 
-def _now() -> str:
+def seconds_now() -> int:
+    """The time, as what is written says it."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
-    moment = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdecimal() else datetime.now(UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return int(epoch) if epoch.isdecimal() else int(time.time())
+
+
+def _now() -> str:
+    return datetime.fromtimestamp(seconds_now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _new_run() -> str:

@@ -292,19 +292,24 @@ def drift_lines(
     if not quiet:
         yield from _spaced(_drifted_lines(one, palette, width) for one in view["drift"])
     count = len(view["drift"])
+    known = sum(one["known"] for one in view["drift"])
     checked = f"{view['checked']} resource{'' if view['checked'] == 1 else 's'}"
-    if count:
-        yield f"{palette.bold}Drift: {count} of {checked} not as last applied.{palette.end}"
+    if count and count == known:
+        yield f"No new drift. {count} of {checked} not as last applied, as the baseline has it."
+    elif count:
+        of_them = f", {known} of them known" if known else ""
+        yield f"{palette.bold}Drift: {count} of {checked} not as last applied{of_them}.{palette.end}"
     else:
         yield f"No drift. {checked} as last applied."
 
 
 def _drifted_lines(one: Mapping[str, Any], palette: Palette, width: int) -> Iterator[str]:
     address = f"{palette.bold}{printable(one['address'])}{palette.end}"
+    known = f" {palette.dim}(known){palette.end}" if one["known"] else ""
     if one["gone"]:
-        yield f"{palette.remove}-{palette.end} {address} is gone from the platform"
+        yield f"{palette.remove}-{palette.end} {address} is gone from the platform{known}"
         return
-    yield f"{palette.change}~{palette.end} {address} was changed outside"
+    yield f"{palette.change}~{palette.end} {address} was changed outside{known}"
     for change in one["fields"]:
         yield from _field_lines({**change, "cause": "spec", "forces_replace": False}, palette, width)
 

@@ -255,6 +255,7 @@ def drift_view(report: DriftReport) -> View:
                 "gone": one.gone,
                 "id": one.live.id if one.live is not None else None,
                 "fields": [field_view(change) for change in one.fields],
+                "known": False,
             }
             for one in report.drifted
         ],

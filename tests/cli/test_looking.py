@@ -435,7 +435,7 @@ def test_drift_needs_no_specs_and_changes_nothing(world: Project) -> None:
     before = world.state()
     events = world.run("drift", "--json", "--json-out", "drift.json").events
     assert [event["type"] for event in events] == ["drift", "summary"]
-    assert events[-1] == {"type": "summary", "exit_code": 2, "checked": 7, "drifted": 3}
+    assert events[-1] == {"type": "summary", "exit_code": 2, "checked": 7, "drifted": 3, "known": 0}
     assert {"type": "drift", **json.loads((world.path / "drift.json").read_text())} == events[0]
     assert sorted(one["name"] for one in events[0]["unmanaged"]) == ["found", "stray"]
     assert world.state() == before

@@ -79,6 +79,25 @@ def test_quiet_drift_is_one_line_and_the_warnings() -> None:
     )
 
 
+def test_known_drift_is_one_line_each() -> None:
+    """What the baseline has is named, and counted apart."""
+    view = drift_view(DRIFT)
+    view["warnings"] = []
+    gone, changed = view["drift"]
+    gone["known"] = True
+    assert text(drift_lines(view)).startswith(
+        "- runai.environment.gone is gone from the platform (known)\n\n~ "
+    )
+    assert text(drift_lines(view)).endswith("Drift: 2 of 3 resources not as last applied, 1 of them known.\n")
+    changed |= {"known": True, "fields": []}
+    assert text(drift_lines(view)) == (
+        "- runai.environment.gone is gone from the platform (known)\n"
+        "~ runai.environment.lab was changed outside (known)\n"
+        "\n"
+        "No new drift. 2 of 3 resources not as last applied, as the baseline has it.\n"
+    )
+
+
 def test_drift_as_text() -> None:
     """What was applied and what is there; who changed it needs no saying."""
     golden("drift.txt", text(drift_lines(drift_view(DRIFT))))
