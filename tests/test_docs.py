@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 import rtoml
-from harness import Project
+from harness import LAB, Project
 from pydantic import BaseModel
 
 from reconciler.cli.app import cli
@@ -80,6 +81,23 @@ def test_every_status_is_explained(project: Project) -> None:
     assert [
         status for status in STATUSES if f"`{status}`" not in README or f"\n    {status} " not in told
     ] == []
+
+
+def test_the_readme_says_what_the_embedded_platform_has(project: Project) -> None:
+    """Its clusters, departments with projects, and the paths and the token call of the example."""
+    hand = project.hand()
+    project.write("lab.toml", LAB)
+    project.run("plan").succeeded()
+    section = README.partition("## The embedded platform\n")[2].partition("\n## ")[0]
+    for cluster in hand.request("GET", "/api/v1/clusters"):
+        assert f"| `{cluster['name']}` |" in section
+    for family in ("departments", "projects"):
+        for unit in hand.request("GET", f"/api/v1/org-unit/{family}")[family]:
+            assert f"`{unit['name']}` ({unit['id']})" in section
+    for path in re.findall(r"`(/api/[^`]+)`|\$url(/api/v1/[ao]\S+)", section):
+        hand.request("GET", "".join(path))
+    body = json.loads(re.findall(r"-d '(.*)'", section)[0])
+    hand.request("POST", "/api/v1/token", body)
 
 
 def test_the_spec_in_the_readme_is_valid(project: Project) -> None:
