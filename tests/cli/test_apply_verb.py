@@ -194,7 +194,7 @@ def test_a_saved_plan_takes_no_wish(lab: Project, flag: str, words: tuple[str, .
     result = lab.run("apply", "plan.bin", *words)
     assert (result.code, result.err) == (
         64,
-        f"Error: {flag} does not go with a saved plan, which is applied as it is\n"
+        f"Error: {flag} does not go with a plan that was made before, which is applied as it is\n"
         "  Give it to `reconciler plan`.\n",
     )
 

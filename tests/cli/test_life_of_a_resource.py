@@ -328,7 +328,10 @@ def test_a_missing_secret_stops_an_apply_before_its_first_step(project: Project)
     project.write("lab.toml", LAB)
     result = project.run("apply", "--auto-approve")
     assert (result.code, project.hand().names(), project.hand().names("credential")) == (1, [], [])
-    assert result.err == "Error: the secret file token cannot be read: No such file or directory\n"
+    assert result.err == (
+        "Error: runai.credential.hub: the secret file token cannot be read: No such file or directory\n"
+        "  Nothing was done. Specs take their secrets from there; put them there and run again.\n"
+    )
 
 
 def test_a_secret_that_cannot_be_read_now_is_no_change(rotated: Project) -> None:

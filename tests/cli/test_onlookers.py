@@ -36,7 +36,8 @@ def applying(project: Project) -> Iterator[Popen[str]]:
     project.config('faults = [{ on = "POST /api/v1/asset/environment", latency = 60 }]\n')
     process = project.spawn("apply", "--auto-approve")
     deadline = time.monotonic() + 30
-    while not list((project.path / ".reconciler" / "runs").glob("*.open")):
+    runs = project.path / ".reconciler" / "runs"
+    while not any(b'"Intended"' in path.read_bytes() for path in runs.glob("*.open")):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     project.config()

@@ -91,13 +91,13 @@ def test_the_records_say_what_happened() -> None:
     """Who began it on what state, the plan, the object as it was, the object as it is, and the count."""
     lab = Laboratory()
     lab.apply("safe s code=$SAFE size=1")
-    stamp = lab.backend.load().stamp
+    stamp, before = lab.backend.load().stamp, lab.resources
     planned = lab.plan("safe s code=$SAFE size=2")
     lab.carry_out(planned)
     begun, plan, intended, done, closed = lab.backend.records("run-002")
     assert isinstance(begun, Begun)
     assert (begun.run, begun.command, begun.base, begun.lineage) == ("run-002", "apply", stamp, "lineage")
-    assert plan == PlannedRecord(planned.plan)
+    assert plan == PlannedRecord(planned.plan, tuple(before.values()))
     assert isinstance(intended, Intended)
     assert intended.before is not None
     assert (intended.key, intended.before.id, dict(intended.before.attributes)) == (

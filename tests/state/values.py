@@ -135,6 +135,7 @@ FIELDS[Plan] = {
     "partial": several(texts),
     "tool": texts,
     "destroy": st.booleans(),
+    "undoes": texts,
 }
 FIELDS[State] = {
     "stack": st.just("test"),
@@ -215,6 +216,7 @@ PLAN = Plan(
     partial=("--target x",),
     tool="reconciler 1",
     destroy=True,
+    undoes="r0",
 )
 
 BEGUN = Begun(
