@@ -42,7 +42,7 @@ DOORS: Mapping[str, tuple[str, ...]] = {
         "providers/*/settings_model.py",
     ),
     "pydantic_core": ("core/reading.py",),
-    "pytest": ("testing.py",),
+    "pytest": ("testing/*",),
     "rich": ("cli/*",),
     "rtoml": ("specs/*",),
     "sqlite3": ("providers/emulator.py", "providers/*/emulator/*"),

@@ -20,7 +20,7 @@ from tenants import (
     opened,
 )
 
-import reconciler.testing
+import reconciler.testing.contracts
 from reconciler.core.attributes import Attributes
 from reconciler.providers.runai.provider import RunaiProvider
 from reconciler.testing import ProviderContract
@@ -90,7 +90,7 @@ class RunaiContract(ProviderContract):
             table["endpoint"], authority = request.getfixturevalue("tls_url")
             table["ca_file"] = str(authority)
         with asyncio.Runner() as runner:
-            monkeypatch.setattr(reconciler.testing, "_run", runner.run)
+            monkeypatch.setattr(reconciler.testing.contracts, "_run", runner.run)
             provider = opened(tmp_path, **table)
             yield provider
             runner.run(_remove_everything(provider, self.kind))
