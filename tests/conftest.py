@@ -27,3 +27,5 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("NO_COLOR", "FORCE_COLOR", "CI", "SOURCE_DATE_EPOCH"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "80")
+    # Processes that a test starts run this checkout, whatever else is installed.
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))
