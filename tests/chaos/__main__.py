@@ -1,9 +1,10 @@
 """Kill commands at a thousand instants and look at what is left.
 
-    python -m chaos N [--seed SEED] [--terraform KILLS] [--write]
+    python -m chaos N [--seed SEED] [--sweep EVERY] [--terraform KILLS] [--write]
 
-Prints what was tried and what was wrong after it. ``--write`` puts the table
-into ``benchmarks/RESULTS.md``. Where Terraform is on the PATH, some of its
+Then each fault at each call (or at every EVERY-th) of a plan of thirty steps,
+and the journal of such a run torn at each byte. Prints what was tried and what
+was wrong after it. ``--write`` puts the table into ``benchmarks/RESULTS.md``. Where Terraform is on the PATH, some of its
 applies are killed, too. Ends with 1 when anything was wrong with ours.
 """
 
@@ -16,13 +17,14 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from chaos.sweep import FAULTS, Swept, sweep_faults, tear_journal
 from chaos.terraform import Kills, kill_terraform
 from chaos.trials import KINDS, Tally, run_trials
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "RESULTS.md"
 
 
-def report(tally: Tally, theirs: Kills | None, seed: str, seconds: float) -> str:
+def report(tally: Tally, swept: Swept | None, theirs: Kills | None, seed: str, seconds: float) -> str:
     """The tally as Markdown."""
     lines = [
         f"## {sum(tally.trials.values()):,} crashes",
@@ -38,6 +40,13 @@ def report(tally: Tally, theirs: Kills | None, seed: str, seconds: float) -> str
     for kind in KINDS:
         wrong = sum(f", {kind}: " in one for one in tally.wrong)
         lines.append(f"| {kind} | {tally.trials[kind]} | {tally.hit[kind]} | {wrong} |")
+    if swept is not None:
+        lines += [
+            "",
+            f"A plan of {swept.steps} steps, one of these at every call of it, one a run: "
+            f"{', '.join(FAULTS)}. {swept.runs:,} runs, followed by the same comparisons; the journal of such "
+            f"a run torn at each of its {swept.cuts:,} bytes. Wrong after it: {len(swept.wrong)}.",
+        ]
     if theirs is not None:
         lines += [
             "",
@@ -48,6 +57,24 @@ def report(tally: Tally, theirs: Kills | None, seed: str, seconds: float) -> str
     return "\n".join([*lines, ""])
 
 
+def sweep(every: int) -> Swept:
+    """Both sweeps; what was wrong is printed."""
+    told = 0
+    found = Swept()
+    for found in sweep_faults(every=every):
+        for wrong in found.wrong[told:]:
+            print(f"\n{wrong}")
+        told = len(found.wrong)
+        if sys.stdout.isatty():
+            print(f"\r{found.runs} runs with a fault", end="", flush=True)
+    torn = tear_journal()
+    for wrong in torn.wrong:
+        print(f"\n{wrong}")
+    found.cuts = torn.cuts
+    found.wrong += torn.wrong
+    return found
+
+
 def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(
@@ -55,6 +82,7 @@ def main() -> int:
     )
     parser.add_argument("count", type=int, nargs="?", default=100)
     parser.add_argument("--seed", default="1")
+    parser.add_argument("--sweep", type=int, default=1, metavar="EVERY", help="0 leaves it out.")
     parser.add_argument("--terraform", type=int, default=20, metavar="KILLS", help="0 leaves it out.")
     parser.add_argument("--write", action="store_true", help="Put the table into RESULTS.md.")
     options = parser.parse_args()
@@ -67,16 +95,17 @@ def main() -> int:
         told = len(tally.wrong)
         if sys.stdout.isatty():
             print(f"\r{sum(tally.trials.values())} of {options.count}", end="", flush=True)
+    swept = sweep(options.sweep) if options.sweep else None
     seconds = time.monotonic() - began
     theirs = kill_terraform(options.terraform, seed=options.seed) if options.terraform else None
-    text = report(tally, theirs, options.seed, seconds)
+    text = report(tally, swept, theirs, options.seed, seconds)
     print(f"\n{text}")
     if options.write:
         old = RESULTS.read_text() if RESULTS.exists() else "# Results\n\n"
         pattern = re.compile(r"^## [\d,]+ crashes\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
         section = text + "\n"
         RESULTS.write_text(pattern.sub(lambda _: section, old) if pattern.search(old) else old + section)
-    return 1 if tally.wrong else 0
+    return 1 if tally.wrong or (swept is not None and swept.wrong) else 0
 
 
 if __name__ == "__main__":

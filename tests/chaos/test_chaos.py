@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
+from chaos.sweep import FAULTS, Swept, sweep_faults
 from chaos.trials import KINDS
 from chaos.victim import Trouble
 from chaos.world import World
@@ -34,6 +35,15 @@ def test_nothing_is_lost(world: World, kind: str) -> None:
         KINDS[kind](world, chance)
         wrong = world.settled()
         assert wrong == [], world.log[-8:]
+
+
+@pytest.mark.parametrize("fault", ["400", "503", "connection dropped after the effect"])
+def test_a_fault_at_a_call_loses_nothing(fault: str) -> None:
+    """At some of the calls of the plan that the long part sweeps."""
+    tally = Swept()
+    for tally in sweep_faults({fault: FAULTS[fault]}, every=35, calls=100):
+        assert tally.wrong == []
+    assert (tally.steps, tally.runs) == (30, 3)
 
 
 def test_a_command_is_hit_where_it_is_told_to_be() -> None:

@@ -91,6 +91,7 @@ class World:
         self.platform = self.directory / "platform"
         self.said = self.directory / "said.txt"
         self.secret = f"{_SECRET}-0"
+        self.environment = {"KEY": "embedded", "NO_COLOR": "1"}
         for path in (self.stack, self.platform):
             path.mkdir()
 
@@ -109,11 +110,15 @@ class World:
         found = re.search(r"http://\S+", self._server.stdout.readline())
         assert found is not None
         self.url = found[0]
+        self.meet_others()
+        return self
+
+    def meet_others(self) -> None:
+        """Let other people make objects, which nobody may touch."""
         self.hand = Hand(self.platform / ".reconciler" / "embedded" / "runai.sqlite")
         for number in range(3):
             self.hand.create(f"of-others-{number}")
         self.others = {id_: text for id_, (name, text) in self._live().items() if name.startswith("of-")}
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._server.send_signal(signal.SIGTERM)
@@ -193,7 +198,7 @@ class World:
         return Command(
             self.stack,
             [*arguments, "--lock-timeout", "5s"],
-            environment={"KEY": "embedded", "SECRET": self.secret, "NO_COLOR": "1"},
+            environment={**self.environment, "SECRET": self.secret},
             said=self.said,
             trouble=trouble,
         )

@@ -1,0 +1,169 @@
+"""One plan of thirty steps, over and over: each fault at each call, and its journal torn at each byte."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from chaos.victim import Trouble
+from chaos.world import World
+
+from reconciler.errors import JournalUnreadable
+from reconciler.state.journal import read_journal
+
+FAULTS = {
+    "400": "status = 400",
+    "401": "status = 401",
+    "403": "status = 403",
+    "409": "status = 409",
+    "429": "status = 429, retry_after = 0",
+    "500": "status = 500",
+    "503": "status = 503",
+    "connection dropped before the effect": 'drop = "before"',
+    "connection dropped after the effect": 'drop = "after"',
+}
+
+_CONFIG = """\
+[stack]
+name = "sweep"
+
+[platforms.runai]
+provider = "runai"
+endpoint = "embedded"
+patience_seconds = 0.3
+{faults}
+[policy]
+max_delete_fraction = 1.0
+
+[apply]
+parallelism = 4
+"""
+_MOST_CALLS = 400
+
+
+def _environment(image: str, *more: str, scope: str = 'scope = "tenant"') -> str:
+    return "\n".join([f'image = "{image}"', *more, "[on.runai]", scope, ""])
+
+
+def _specs(*, after: bool) -> dict[str, str]:
+    """What is wished for before and after: thirty steps of every kind lie between."""
+    image = "python:3.12" if after else "python:3.11"
+    elsewhere = 'scope = "project"\nscope_id = "4501234"'
+    secret = f'data = {{ token = {{ env = "SECRET{int(after)}" }} }}\n'
+    key = f'kind = "credential"\ntype = "generic-secret"\n{secret}'
+    specs = {f"update-{n}": _environment(image) for n in range(6)}
+    specs |= {f"stay-{n}": _environment("python:3.11") for n in range(3)}
+    specs |= {
+        f"replace-{n}": _environment("python:3.11", scope=elsewhere if after else 'scope = "tenant"')
+        for n in range(3)
+    }
+    specs["key"] = key + 'on.runai.scope = "tenant"\n'
+    uses = 'environment_variables = { T = { credential = "key", key = "token" } }'
+    specs |= {f"user-{n}": _environment("python:3.11", uses) for n in range(2)}
+    gone_or_new = "new" if after else "old"
+    specs |= {f"{gone_or_new}-{n}": _environment("python:3.11") for n in range(5)}
+    if after:
+        specs["compute"] = _environment("python:3.11", "[compute]", "cpu_cores = 2")
+    return specs
+
+
+@dataclass
+class Swept:
+    """How many runs there were, of how many steps, and what was wrong after them."""
+
+    steps: int = 0
+    runs: int = 0
+    cuts: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+
+class _Stack(World):
+    """A world whose platform is embedded: it lives in the process of the command."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.platform = self.stack
+
+    def become(self, specs: dict[str, str], faults: str = "") -> None:
+        """Wish for *specs*, from a platform that misbehaves so."""
+        self.specs = specs
+        (self.stack / "reconciler.toml").write_text(_CONFIG.format(faults=faults))
+        for path in self.stack.glob("*.toml"):
+            if path.name != "reconciler.toml":
+                path.unlink()
+        for name, text in specs.items():
+            (self.stack / f"{name}.toml").write_text(text)
+
+
+def _prepared() -> _Stack:
+    """A stack that is as it is before, with objects of others beside it."""
+    found = _Stack("sweep", "calm")
+    found.environment |= {"SECRET0": f"{found.secret}-0", "SECRET1": f"{found.secret}-1"}
+    found.become(_specs(after=False))
+    assert found.until(0, "apply", "--auto-approve") == "", found.said.read_text()[-2000:]
+    found.meet_others()
+    return found
+
+
+def sweep_faults(
+    faults: dict[str, str] = FAULTS, *, every: int = 1, calls: int = _MOST_CALLS
+) -> Iterator[Swept]:
+    """Each of *faults* at each *every*-th of the *calls* of the plan; the tally after each run."""
+    template = _prepared()
+    kept = Path(tempfile.mkdtemp(prefix="reconciler-sweep-")) / "kept"
+    shutil.copytree(template.stack, kept)
+    tally = Swept()
+    template.become(_specs(after=True))
+    assert template.run("plan", "--out", "p.plan") == 0
+    tally.steps = len(json.loads((template.stack / "p.plan").read_text())["plan"]["steps"])
+    for name, fault in faults.items():
+        for number in range(1, calls + 1, every):
+            shutil.rmtree(template.stack)
+            shutil.copytree(kept, template.stack)
+            rule = f'faults = [{{ on = "* /api/v1/asset/*", nth = [{number}], {fault} }}]\n'
+            template.become(_specs(after=True), rule)
+            code = template.run("apply", "--auto-approve")
+            tally.runs += 1
+            template.become(_specs(after=True))
+            for one in template.settled():
+                tally.wrong.append(f"{name} at call {number} (exit code {code}): {one}")
+            yield tally
+            if name == "400" and code == 0:
+                calls = number  # behind the last call, which a refusal shows
+                break
+    shutil.rmtree(kept.parent)
+    template.forget()
+
+
+def tear_journal() -> Swept:
+    """The journal of a run that was killed at its end, cut off at each byte: a prefix of what was written."""
+    world = _prepared()
+    world.become(_specs(after=True))
+    tally = Swept()
+    journal: Path | None = None
+    for at in range(400, 20, -10):
+        world.run("apply", "--auto-approve", trouble=Trouble("kill", at, "after"))
+        journal = next(iter(world.stack.glob(".reconciler/runs/*.open")), None)
+        if journal is not None:
+            break
+        world.become(_specs(after=at % 20 == 0))
+    assert journal is not None
+    data = journal.read_bytes()
+    whole = read_journal(journal)
+    torn = world.directory / "torn.open"
+    for size in range(len(data)):
+        torn.write_bytes(data[:size])
+        tally.cuts += 1
+        try:
+            found = read_journal(torn)
+        except JournalUnreadable as error:
+            tally.wrong.append(f"cut at byte {size}: {error}")
+            continue
+        if found != whole[: len(found)] or len(found) < data[:size].count(b"\n"):
+            tally.wrong.append(f"cut at byte {size}: {len(found)} records")
+    world.forget()
+    return tally
