@@ -41,7 +41,7 @@ lint: $(VENV)/.test ## Run ruff and mypy.
 bench: $(VENV)/.test ## Time whole commands at N resources (make bench N=10000), Terraform beside them if it is there.
 	$(BIN)/python benchmarks/run.py $(N)
 
-chaos: $(VENV)/.test ## Kill N commands at seeded instants and look at what is left (make chaos N=1000 SEED=1).
+chaos: $(VENV)/.test ## Kill N commands, break each call, tear each byte; look at what is left (make chaos N=1000 SEED=1).
 	PYTHONPATH=tests $(BIN)/python -m chaos $(N) --seed $(SEED)
 
 clean: ## Remove what the commands above made.

@@ -4,8 +4,9 @@
 
 Then each fault at each call (or at every EVERY-th) of a plan of thirty steps,
 and the journal of such a run torn at each byte. Prints what was tried and what
-was wrong after it. ``--write`` puts the table into ``benchmarks/RESULTS.md``. Where Terraform is on the PATH, some of its
-applies are killed, too. Ends with 1 when anything was wrong with ours.
+was wrong after it. ``--write`` puts the table into ``benchmarks/RESULTS.md``.
+Where Terraform is on the PATH, some of its applies are killed, too. Ends with 1
+when anything was wrong with ours.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ def report(tally: Tally, swept: Swept | None, theirs: Kills | None, seed: str, s
         lines += [
             "",
             f"A plan of {swept.steps} steps, one of these at every call of it, one a run: "
-            f"{', '.join(FAULTS)}. {swept.runs:,} runs, followed by the same comparisons; the journal of such "
-            f"a run torn at each of its {swept.cuts:,} bytes. Wrong after it: {len(swept.wrong)}.",
+            f"{', '.join(FAULTS)}. {swept.runs:,} runs, followed by the same comparisons; the journal of "
+            f"such a run torn at each of its {swept.cuts:,} bytes. Wrong after it: {len(swept.wrong)}.",
         ]
     if theirs is not None:
         lines += [
