@@ -674,7 +674,7 @@ def test_a_mistake_during_a_rollback_ends_it_in_order() -> None:
     lab.provider.fail["delete box.b"] = RuntimeError("a mistake")
     report = lab.carry_out(planned)
     assert report.outcome == "open"
-    assert report.steps.errors[1].startswith("internal error: RuntimeError: a mistake (testing.py:")
+    assert report.steps.errors[1].startswith("internal error: RuntimeError: a mistake (platform.py:")
     assert lab.world() == ["box.b size=1"]
     lab.settle()
     assert lab.agreement() == []
