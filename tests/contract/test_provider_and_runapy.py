@@ -18,6 +18,7 @@ from harness import Project
 from loopback import runapy
 from runai import models
 from runai.runai_client import RunaiClient
+from wire import CODE, JUPYTER, TENSORBOARD, serving
 
 from reconciler.providers.emulator import Store
 from reconciler.providers.runai.emulator import build_app
@@ -97,45 +98,10 @@ def wire_spec(database: str) -> dict[str, Any]:
             {"name": "UNWANTED", "exclude": True},
         ],
         "connections": [
-            {
-                "name": "Jupyter",
-                "isExternal": False,
-                "internalToolInfo": {
-                    "toolType": "jupyter-notebook",
-                    "connectionType": "ExternalUrl",
-                    "containerPort": 8888,
-                    "externalUrlInfo": {"isCustomUrl": True, "externalUrl": "https://nb.example.com"},
-                },
-            },
-            {
-                "name": "TensorBoard",
-                "isExternal": False,
-                "internalToolInfo": {
-                    "toolType": "tensorboard",
-                    "connectionType": "NodePort",
-                    "containerPort": 6006,
-                    "nodePortInfo": {"isCustomPort": True},
-                },
-            },
-            {
-                "name": "Code",
-                "isExternal": False,
-                "internalToolInfo": {
-                    "toolType": "visual-studio-code",
-                    "connectionType": "LoadBalancer",
-                    "containerPort": 8080,
-                },
-            },
-            {
-                "name": "endpoint",
-                "isExternal": False,
-                "internalToolInfo": {
-                    "toolType": "custom",
-                    "connectionType": "ServingPort",
-                    "containerPort": 8000,
-                    "servingPortInfo": {"protocol": "grpc"},
-                },
-            },
+            JUPYTER,
+            TENSORBOARD,
+            CODE,
+            serving("grpc"),
             {
                 "name": "Weights & Biases",
                 "isExternal": True,

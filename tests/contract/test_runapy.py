@@ -30,6 +30,7 @@ from runai.exceptions import (
     UnauthorizedException,
 )
 from runai.runai_client import RunaiClient
+from wire import JUPYTER, SECURITY, TENSORBOARD, serving
 
 from reconciler.providers.emulator import Fault
 from reconciler.providers.runai.emulator import Options, add_workload
@@ -181,57 +182,16 @@ FULL_SPEC = {
         {"name": "POD", "podFieldRef": {"path": "metadata.name"}},
     ],
     "connections": [
-        {
-            "name": "Jupyter",
-            "isExternal": False,
-            "internalToolInfo": {
-                "toolType": "jupyter-notebook",
-                "connectionType": "ExternalUrl",
-                "containerPort": 8888,
-                "externalUrlInfo": {"isCustomUrl": True, "externalUrl": "https://nb.example.com"},
-            },
-        },
-        {
-            "name": "TensorBoard",
-            "isExternal": False,
-            "internalToolInfo": {
-                "toolType": "tensorboard",
-                "connectionType": "NodePort",
-                "containerPort": 6006,
-                "nodePortInfo": {"isCustomPort": True},
-            },
-        },
-        {
-            "name": "endpoint",
-            "isExternal": False,
-            "internalToolInfo": {
-                "toolType": "custom",
-                "connectionType": "ServingPort",
-                "containerPort": 8000,
-                "servingPortInfo": {"protocol": "grpc"},
-            },
-        },
+        JUPYTER,
+        TENSORBOARD,
+        serving("grpc"),
         {
             "name": "Comet",
             "isExternal": True,
             "externalToolInfo": {"toolType": "comet", "externalUrl": "https://comet.example.com/${P}"},
         },
     ],
-    "uidGidSource": "custom",
-    "runAsUid": 1000,
-    "runAsGid": 100,
-    "supplementalGroups": "100,2000",
-    "overrideUidGidInWorkspace": True,
-    "capabilities": ["CHOWN", "NET_BIND_SERVICE"],
-    "seccompProfileType": "RuntimeDefault",
-    "runAsNonRoot": True,
-    "readOnlyRootFilesystem": False,
-    "allowPrivilegeEscalation": False,
-    "createHomeDir": True,
-    "hostIpc": False,
-    "hostNetwork": False,
-    "stdin": True,
-    "tty": True,
+    **SECURITY,
     "probes": {
         "readiness": {
             "initialDelaySeconds": 0,

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from wire import JUPYTER, SECURITY, TENSORBOARD, serving
 
 from reconciler.providers.emulator import Fault, Faults, Store
 from reconciler.providers.runai import api
@@ -326,36 +327,9 @@ SPEC = {
         {"name": "POD", "podFieldRef": {"path": "metadata.name"}},
     ],
     "connections": [
-        {
-            "name": "Jupyter",
-            "isExternal": False,
-            "internalToolInfo": {
-                "toolType": "jupyter-notebook",
-                "connectionType": "ExternalUrl",
-                "containerPort": 8888,
-                "externalUrlInfo": {"isCustomUrl": True, "externalUrl": "https://nb.example.com"},
-            },
-        },
-        {
-            "name": "TensorBoard",
-            "isExternal": False,
-            "internalToolInfo": {
-                "toolType": "tensorboard",
-                "connectionType": "NodePort",
-                "containerPort": 6006,
-                "nodePortInfo": {"isCustomPort": True},
-            },
-        },
-        {
-            "name": "endpoint",
-            "isExternal": False,
-            "internalToolInfo": {
-                "toolType": "custom",
-                "connectionType": "ServingPort",
-                "containerPort": 8000,
-                "servingPortInfo": {"protocol": "http"},
-            },
-        },
+        JUPYTER,
+        TENSORBOARD,
+        serving("http"),
         {
             "name": "Weights & Biases",
             "isExternal": True,
@@ -365,21 +339,7 @@ SPEC = {
             },
         },
     ],
-    "uidGidSource": "custom",
-    "runAsUid": 1000,
-    "runAsGid": 100,
-    "supplementalGroups": "100,2000",
-    "overrideUidGidInWorkspace": True,
-    "capabilities": ["CHOWN", "NET_BIND_SERVICE"],
-    "seccompProfileType": "RuntimeDefault",
-    "runAsNonRoot": True,
-    "readOnlyRootFilesystem": False,
-    "allowPrivilegeEscalation": False,
-    "createHomeDir": True,
-    "hostIpc": False,
-    "hostNetwork": False,
-    "stdin": True,
-    "tty": True,
+    **SECURITY,
     "probes": {
         "readiness": {
             "initialDelaySeconds": 5,

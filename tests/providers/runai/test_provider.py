@@ -27,6 +27,7 @@ from tenants import (
     opened,
     tenant,
 )
+from wire import CODE, JUPYTER, SECURITY, TENSORBOARD, serving
 
 from reconciler.core.attributes import ID, Attributes
 from reconciler.core.model import Remote, UsedBy, Verb
@@ -593,66 +594,17 @@ RICH_SPEC: dict[str, Any] = {
         {"name": "NOT", "exclude": True},
     ],
     "connections": [
-        {
-            "name": "Jupyter",
-            "isExternal": False,
-            "internalToolInfo": {
-                "toolType": "jupyter-notebook",
-                "connectionType": "ExternalUrl",
-                "containerPort": 8888,
-                "externalUrlInfo": {"isCustomUrl": True, "externalUrl": "https://nb.example.com"},
-            },
-        },
-        {
-            "name": "TensorBoard",
-            "isExternal": False,
-            "internalToolInfo": {
-                "toolType": "tensorboard",
-                "connectionType": "NodePort",
-                "containerPort": 6006,
-                "nodePortInfo": {"isCustomPort": True},
-            },
-        },
-        {
-            "name": "Code",
-            "isExternal": False,
-            "internalToolInfo": {
-                "toolType": "visual-studio-code",
-                "connectionType": "LoadBalancer",
-                "containerPort": 8080,
-            },
-        },
+        JUPYTER,
+        TENSORBOARD,
+        CODE,
         {
             "name": "W&B",
             "isExternal": True,
             "externalToolInfo": {"toolType": "wandb", "externalUrl": "https://wandb.example.com/${P}"},
         },
-        {
-            "name": "endpoint",
-            "isExternal": False,
-            "internalToolInfo": {
-                "toolType": "custom",
-                "connectionType": "ServingPort",
-                "containerPort": 8000,
-                "servingPortInfo": {"protocol": "grpc"},
-            },
-        },
+        serving("grpc"),
     ],
-    "uidGidSource": "custom",
-    "runAsUid": 1000,
-    "runAsGid": 100,
-    "supplementalGroups": "100,2000",
-    "overrideUidGidInWorkspace": True,
-    "capabilities": ["CHOWN", "NET_BIND_SERVICE"],
-    "seccompProfileType": "RuntimeDefault",
-    "runAsNonRoot": True,
-    "readOnlyRootFilesystem": False,
-    "allowPrivilegeEscalation": False,
-    "createHomeDir": True,
-    "hostIpc": False,
-    "hostNetwork": False,
-    "stdin": True,
-    "tty": True,
+    **SECURITY,
     "probes": {
         "readiness": {
             "initialDelaySeconds": 5,
