@@ -18,7 +18,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from chaos.sweep import FAULTS, Swept, sweep_faults, tear_journal
+from chaos.sweep import FAULTS, Swept, sweep_faults, sweep_kills, tear_journal
 from chaos.terraform import Kills, kill_terraform
 from chaos.trials import KINDS, Tally, run_trials
 
@@ -45,8 +45,9 @@ def report(tally: Tally, swept: Swept | None, theirs: Kills | None, seed: str, s
         lines += [
             "",
             f"A plan of {swept.steps} steps, one of these at every call of it, one a run: "
-            f"{', '.join(FAULTS)}. {swept.runs:,} runs, followed by the same comparisons; the journal of "
-            f"such a run torn at each of its {swept.cuts:,} bytes. Wrong after it: {len(swept.wrong)}.",
+            f"{', '.join(FAULTS)}. {swept.runs:,} runs, followed by the same comparisons; {swept.kills:,} more, "
+            "killed before each of its calls to the disk; the journal of such a run torn at each of its "
+            f"{swept.cuts:,} bytes. Wrong after it: {len(swept.wrong)}.",
         ]
     if theirs is not None:
         lines += [
@@ -59,21 +60,22 @@ def report(tally: Tally, swept: Swept | None, theirs: Kills | None, seed: str, s
 
 
 def sweep(every: int) -> Swept:
-    """Both sweeps; what was wrong is printed."""
-    told = 0
-    found = Swept()
-    for found in sweep_faults(every=every):
-        for wrong in found.wrong[told:]:
-            print(f"\n{wrong}")
-        told = len(found.wrong)
-        if sys.stdout.isatty():
-            print(f"\r{found.runs} runs with a fault", end="", flush=True)
-    torn = tear_journal()
-    for wrong in torn.wrong:
-        print(f"\n{wrong}")
-    found.cuts = torn.cuts
-    found.wrong += torn.wrong
-    return found
+    """All three sweeps; what was wrong is printed."""
+    total = Swept()
+    for part in (sweep_faults(every=every), sweep_kills(every=every), iter([tear_journal()])):
+        found, told = Swept(), 0
+        for found in part:
+            for wrong in found.wrong[told:]:
+                print(f"\n{wrong}")
+            told = len(found.wrong)
+            if sys.stdout.isatty():
+                print(f"\r{found.runs + found.kills} runs", end="", flush=True)
+        total.steps = total.steps or found.steps
+        total.runs += found.runs
+        total.kills += found.kills
+        total.cuts += found.cuts
+        total.wrong += found.wrong
+    return total
 
 
 def main() -> int:

@@ -1,4 +1,8 @@
-"""One plan of thirty steps, over and over: each fault at each call, and its journal torn at each byte."""
+"""One plan of thirty steps, over and over.
+
+Each fault at each call to the platform, a kill at each call to the disk, and
+the journal torn at each byte.
+"""
 
 from __future__ import annotations
 
@@ -77,6 +81,7 @@ class Swept:
 
     steps: int = 0
     runs: int = 0
+    kills: int = 0
     cuts: int = 0
     wrong: list[str] = field(default_factory=list)
 
@@ -135,6 +140,27 @@ def sweep_faults(
             if name == "400" and code == 0:
                 calls = number  # behind the last call, which a refusal shows
                 break
+    shutil.rmtree(kept.parent)
+    template.forget()
+
+
+def sweep_kills(*, every: int = 1) -> Iterator[Swept]:
+    """SIGKILL before each *every*-th call of the plan that changes the disk; the tally after each run."""
+    template = _prepared()
+    kept = Path(tempfile.mkdtemp(prefix="reconciler-sweep-")) / "kept"
+    shutil.copytree(template.stack, kept)
+    tally = Swept()
+    code, number = -9, 1
+    while code == -9:
+        shutil.rmtree(template.stack)
+        shutil.copytree(kept, template.stack)
+        template.become(_specs(after=True))
+        code = template.run("apply", "--auto-approve", trouble=Trouble("kill", number))
+        tally.kills += code == -9
+        for one in template.settled():
+            tally.wrong.append(f"killed before call {number}: {one}")
+        yield tally
+        number += every
     shutil.rmtree(kept.parent)
     template.forget()
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from chaos.sweep import FAULTS, Swept, sweep_faults
+from chaos.sweep import FAULTS, Swept, sweep_faults, sweep_kills
 from chaos.trials import KINDS
 from chaos.victim import Trouble
 from chaos.world import World
@@ -44,6 +44,14 @@ def test_a_fault_at_a_call_loses_nothing(fault: str) -> None:
     for tally in sweep_faults({fault: FAULTS[fault]}, every=35, calls=100):
         assert tally.wrong == []
     assert (tally.steps, tally.runs) == (30, 3)
+
+
+def test_a_kill_before_a_call_loses_nothing() -> None:
+    """Before some of the calls that the long part sweeps."""
+    tally = Swept()
+    for tally in sweep_kills(every=40):
+        assert tally.wrong == []
+    assert tally.kills > 3
 
 
 def test_a_command_is_hit_where_it_is_told_to_be() -> None:
