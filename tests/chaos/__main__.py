@@ -45,9 +45,9 @@ def report(tally: Tally, swept: Swept | None, theirs: Kills | None, seed: str, s
         lines += [
             "",
             f"A plan of {swept.steps} steps, one of these at every call of it, one a run: "
-            f"{', '.join(FAULTS)}. {swept.runs:,} runs, followed by the same comparisons; {swept.kills:,} more, "
-            "killed before each of its calls to the disk; the journal of such a run torn at each of its "
-            f"{swept.cuts:,} bytes. Wrong after it: {len(swept.wrong)}.",
+            f"{', '.join(FAULTS)}. {swept.runs:,} runs, followed by the same comparisons; {swept.kills:,} "
+            "more, killed before each of its calls to the disk; the journal of such a run torn at each of "
+            f"its {swept.cuts:,} bytes. Wrong after it: {len(swept.wrong)}.",
         ]
     if theirs is not None:
         lines += [
