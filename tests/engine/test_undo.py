@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from engine.laboratory import Laboratory, run
+from engine.laboratory import Laboratory, address, run
 from engine.test_random_worlds import prepared, stacks
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -118,6 +120,123 @@ def test_a_secret_that_is_another_now_is_said() -> None:
         ALWAYS,
         "fake.safe.s: env SAFE gives another value than then, which is used",
     )
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"), [("box a size=1", []), ("box a size=2 !adopt", ["update box.a"])]
+)
+def test_what_a_run_took_over_is_not_deleted(spec: str, expected: list[str]) -> None:
+    """It was there before: it gets its fields back, and stays."""
+    lab = Laboratory()
+    lab.apply("box z size=1")
+    lab.hand("put box.a size=1")
+    done = lab.apply(f"box z size=1\n{spec}")
+    planned = lab.undo(done.run)
+    assert lab.steps(planned) == expected
+    assert planned.plan.warnings == (
+        ALWAYS,
+        f"fake.box.a was there before run {done.run}, which took it over: it stays, and stays managed. "
+        "`reconciler state rm` lets go of it.",
+    )
+    assert lab.carry_out(planned).outcome == "applied"
+    assert (lab.world(), lab.agreement()) == (["box.a size=1", "box.z size=1"], [])
+
+
+def test_a_secret_that_a_run_wrote_over_what_it_took_over_stays() -> None:
+    """What was in it was never shown."""
+    lab = Laboratory()
+    lab.hand("put safe.s code=theirs size=1")
+    done = lab.apply("safe s code=$SAFE size=2 !adopt")
+    planned = lab.undo(done.run)
+    assert lab.steps(planned) == ["update safe.s"]
+    assert lab.carry_out(planned).outcome == "applied"
+    assert (lab.world(), lab.agreement()) == (["safe.s code=safe-password-1 size=1"], [])
+
+
+@pytest.mark.parametrize("verb", ["rm", "mv"])
+def test_what_was_edited_in_the_state_since_is_not_undone(verb: str) -> None:
+    """Whoever did that decided something about it."""
+    lab = Laboratory()
+    lab.apply("box a name=x size=1")
+    done = lab.apply("box a name=y size=1")
+    record = lab.record("box.a")
+
+    async def edit() -> None:
+        put = [replace(record, address=address("box.b"))] if verb == "mv" else []
+        with lab.locked(f"state {verb}") as lock:
+            await lab.stack().edit(lock, f"state {verb}", put=put, removed=[record.address])
+
+    run(edit())
+    with pytest.raises(PlanImpossible) as caught:
+        lab.undo(done.run)
+    assert str(caught.value) == f"fake.box.a was changed in the state by run run-003 (state {verb})"
+
+
+def test_a_move_is_a_change_of_the_resource_that_there_was() -> None:
+    """Or there would be two: the one that moved, and one made anew under its old name."""
+    lab = Laboratory()
+    lab.apply("box a size=1")
+    first = lab.apply("box a size=2")
+    second = lab.apply("moved box.a box.b\nbox b size=2")
+    with pytest.raises(PlanImpossible) as caught:
+        lab.undo(first.run)
+    assert str(caught.value) == f"fake.box.a was changed again by run {second.run}"
+
+
+def test_where_the_state_knows_nothing_of_it_nothing_else_is_planned() -> None:
+    """What others changed elsewhere is none of it."""
+    lab = Laboratory()
+    lab.apply("box z size=1")
+    before = lab.backend.load()
+    done = lab.apply("box z size=1\nbox a size=1")
+
+    async def push() -> None:
+        with lab.locked("state push") as lock:
+            await lab.stack().push(lock, before, "state push", force=True)
+
+    run(push())
+    lab.hand("edit box.z size=9")
+    with pytest.raises(UsageError, match=f"the state knows nothing of what run {done.run} changed"):
+        lab.undo(done.run)
+
+
+def test_what_came_to_refer_to_it_since_follows() -> None:
+    """The object is replaced on the way back; who refers to it refers to the new one."""
+    lab = Laboratory()
+    lab.apply("tower a shape=round")
+    done = lab.apply("tower a shape=square")
+    lab.apply("tower a shape=square\nbox c uses=@tower.a")
+    planned = lab.undo(done.run)
+    assert lab.carry_out(planned).outcome == "applied"
+    assert (lab.world(), lab.agreement()) == (["box.c uses=@tower.a", "tower.a shape=round"], [])
+
+
+def test_what_is_needed_by_something_new_is_not_taken_away() -> None:
+    """The run that made the newer one has to be undone first."""
+    lab = Laboratory()
+    lab.apply("box z")
+    done = lab.apply("box z\nbox a")
+    lab.apply("box z\nbox a\nbox c uses=@box.a")
+    with pytest.raises(PlanImpossible) as caught:
+        lab.undo(done.run)
+    assert str(caught.value) == "fake.box.a would be deleted, and fake.box.c needs it"
+
+
+@pytest.mark.parametrize("later", ["", "tower x shape=2\n"])
+def test_a_reference_of_then_is_never_to_an_object_that_is_gone(later: str) -> None:
+    """A later run took it away: then the run cannot be undone alone, unless there is a successor."""
+    lab = Laboratory()
+    lab.apply("tower x shape=1\nbox y\nbox c uses=@tower.x")
+    done = lab.apply("tower x shape=1\nbox y\nbox c uses=@box.y")
+    lab.apply(f"{later}box y\nbox c uses=@box.y")
+    if later:
+        assert lab.carry_out(lab.undo(done.run)).outcome == "applied"
+        assert lab.world() == ["box.c uses=@tower.x", "box.y", "tower.x shape=2"]
+    else:
+        with pytest.raises(
+            PlanImpossible, match=r"fake\.box\.c referred to fake\.tower\.x .*, which is gone"
+        ):
+            lab.undo(done.run)
 
 
 def test_what_has_no_plan_cannot_be_undone() -> None:
