@@ -426,6 +426,8 @@ class Stack:
             self.backend.restore(state, lock=lock)
             return state
         run = self.new_run()
+        # Not the run that the pushed bytes name: that one did not leave them, and may not be resumed on them.
+        state = replace(state, last_run=run)
         begun = Begun(
             run=run,
             command=command,

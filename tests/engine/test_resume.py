@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from engine.laboratory import Laboratory
+from engine.laboratory import Laboratory, run
 from engine.scenario import AFTER, laboratory, plan_after, wrongs_in_the_end
 from engine.test_random_worlds import prepared, stacks
 from hypothesis import assume, given, settings
@@ -90,6 +92,26 @@ def test_a_state_that_went_on_since_is_another_beginning() -> None:
     lab.apply("box a size=1\nbox b size=2")
     with pytest.raises(PlanStale) as caught:
         lab.resume("run-001", FOUR)
+    assert caught.value.moved == ("the state went on since: it is at serial 2",)
+
+
+def test_a_state_that_was_pushed_since_is_another_beginning() -> None:
+    """Also when the pushed bytes are a copy of what the run left, edited."""
+    lab = Laboratory(parallelism=1)
+    text = "box a size=2\nbox b uses=@box.a"
+    planned = lab.plan(text)
+    lab.provider.fail["create box.b"] = Rejected("no")
+    failed = lab.carry_out(planned, "stop")
+    lab.provider.fail.clear()
+    edited = replace(lab.backend.load(), resources={})
+
+    async def push() -> None:
+        with lab.locked("state push") as lock:
+            await lab.stack().push(lock, edited, "state push", force=False)
+
+    run(push())
+    with pytest.raises(PlanStale) as caught:
+        lab.resume(failed.run, text)
     assert caught.value.moved == ("the state went on since: it is at serial 2",)
 
 
