@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Set
 from pathlib import PurePath
 from typing import Any, TypeVar
 
-from reconciler.core.attributes import SECRET, Attributes, marked, replace_markers
+from reconciler.core.attributes import REF, SECRET, Attributes, marked, replace_markers
 from reconciler.core.diff import fingerprint
 from reconciler.core.events import (
     Note,
@@ -297,9 +297,7 @@ class Executor:
                 return await self._delete(step)
 
     async def _create(self, step: Step) -> Done:
-        assert step.attributes is not None
-        attributes = self._replay.resolved(step.attributes)
-        sent = self._with_values(attributes)
+        sent = self._with_values(self._resolved(step))
         await self._intend(step, None)
         remote_id = await self._writes.create(step, sent, self._key(step))
         done = Done(step.number, remote_id)
@@ -311,9 +309,7 @@ class Executor:
         return Done(step.number, remote_id, live.wire_digest)
 
     async def _update(self, step: Step) -> Done:
-        assert step.attributes is not None
-        attributes = self._replay.resolved(step.attributes)
-        sent = self._with_values(attributes)
+        sent = self._with_values(self._resolved(step))
         current = await self._current(step)
         if current is None:
             raise ObjectMoved(
@@ -330,6 +326,19 @@ class Executor:
             raise _Halfway(error, done) from error
         self._own[place(step.address, current.id)] = fingerprint(live)
         return Done(step.number, current.id, self._wire_digest(step, live))
+
+    def _resolved(self, step: Step) -> Attributes:
+        """What *step* writes. Raises `ObjectMoved` when it refers to what is not there: that is no value."""
+        assert step.attributes is not None
+        attributes = self._replay.resolved(step.attributes)
+        if b'"' + REF.encode() + b'"' in attributes.raw:
+            for _, address in marked(attributes.values_, REF):
+                raise ObjectMoved(
+                    f"{step.address} refers to {address}, which the state does not know",
+                    platform=step.address.platform,
+                    hint="Nothing was written. Make the plan again.",
+                )
+        return attributes
 
     def _wire_digest(self, step: Step, live: Remote) -> str:
         """The digest to know *live* by; empty when the state will say something else of it.

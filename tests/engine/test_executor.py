@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 from engine.laboratory import Laboratory, address, step_line
 
+from reconciler.core.attributes import REF, Attributes
 from reconciler.core.events import RollbackStarted, RunEnded, RunStarted, StepDone, StepFailed, StepSkipped
 from reconciler.core.model import Plan
 from reconciler.core.report import RunReport
@@ -830,3 +832,19 @@ def test_a_name_taken_while_it_was_made_again() -> None:
     assert report.steps.errors[0] == str(AlreadyExists("fake.box.a exists"))
     assert (lab.world(), list(map(str, lab.resources))) == (["box.a size=9", "box.b size=1"], ["fake.box.b"])
     assert not any(isinstance(record, Undone) for record in lab.backend.records("run-002"))
+
+
+def test_a_reference_to_nothing_is_never_written() -> None:
+    """Whatever plan says so: the platform would take it for a value."""
+    lab = Laboratory()
+    planned = lab.plan("box a size=1\nbox b size=1")
+    steps = tuple(
+        replace(step, attributes=Attributes({**(step.attributes or {}), "uses": {REF: "fake.box.c"}}))
+        for step in planned.plan.steps
+    )
+    report = lab.carry_out(replace(planned, plan=replace(planned.plan, steps=steps)), "continue")
+    assert set(report.steps.errors.values()) == {
+        "fake.box.a refers to fake.box.c, which the state does not know",
+        "fake.box.b refers to fake.box.c, which the state does not know",
+    }
+    assert (report.outcome, writes(lab), lab.world()) == ("rolled back", [], [])
