@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Mapping, Set
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from pathlib import PurePath
 from typing import Any, TypeVar
 
@@ -434,24 +435,40 @@ class Executor:
         """Keep what replaced an object that cannot be made again, rather than be left with neither.
 
         A secret that was changed is gone with the object that held it. What
-        referred to the old object is put back as it was, but to the new one.
+        referred to the old object is put back as it was, but to the new one;
+        what the new one needs stays, too.
         """
-        made = {
-            self._plan.steps[number].address: number
-            for number in taken
-            if self._plan.steps[number].verb is Verb.CREATE
+        made = {step.address: step for step in self._steps(taken) if step.verb is Verb.CREATE}
+        removed = {
+            step.address: step
+            for step in self._steps(taken)
+            if step.verb is Verb.DELETE and not step.deposes and step.address in made
         }
-        for number in sorted(taken, reverse=True):
-            step = self._plan.steps[number]
-            successor = made.get(step.address)
-            if step.verb is not Verb.DELETE or successor is None or step.deposes:
-                continue
+        queue: deque[tuple[Step, str, str]] = deque()
+        for step in sorted(removed.values(), key=lambda one: -one.number):
             try:
                 self._unshown(step, self._kind(step).write_only)
             except SecretUnavailable as error:
-                taken -= {number, successor}
-                self._keep(successor, "the object that it replaced cannot be made again")
-                self._keep(number, str(error), instead=self._replay.done[successor].remote_id)
+                queue.append(
+                    (made[step.address], "the object that it replaced cannot be made again", str(error))
+                )
+        while queue:
+            successor, why, why_not = queue.popleft()
+            if successor.number not in taken:
+                continue
+            taken.remove(successor.number)
+            self._keep(successor.number, why)
+            if (old := removed.get(successor.address)) is not None:
+                taken.remove(old.number)
+                self._keep(old.number, why_not, instead=self._replay.done[successor.number].remote_id)
+            for needed in successor.depends_on:
+                if needed in made:
+                    queue.append(
+                        (made[needed], f"{successor.address} stays, and needs it", f"{needed} stays")
+                    )
+
+    def _steps(self, numbers: Iterable[int]) -> Iterator[Step]:
+        return (self._plan.steps[number] for number in numbers)
 
     def _needed_by(self, numbers: set[int]) -> set[int]:
         """The steps that those of *numbers* waited for, and what these waited for."""

@@ -270,6 +270,29 @@ def test_what_used_a_replaced_secret_is_put_back_onto_the_new_one(size: int) -> 
     assert lab.steps(lab.plan("key k secret=$HUB\nbox b size=1 uses=@key.k")) == []
 
 
+def test_what_a_replaced_secret_that_stays_needs_stays_too() -> None:
+    """Made for it in the same run, or made anew: it is not taken away from under it."""
+    lab = Laboratory(parallelism=1)
+    lab.apply("tower t shape=round\nkey k secret=$HUB after=tower.t\nbox b uses=@tower.t")
+    lab.environment["HUB"] = "another-password"
+    text = "tower t shape=square\nbox n size=1\nbox m size=1\nkey k secret=$HUB after=tower.t,box.n"
+    errors = failing_after_delete(lab, f"{text}\nbox b uses=@tower.t\nbox z after=key.k,box.b,box.m")
+    assert sorted(errors.values()) == [
+        "fake.key.k stays, and needs it",
+        "fake.key.k stays, and needs it",
+        "fake.key.k: env HUB no longer gives the value that was there, and the platform never shows it",
+        "fake.tower.t stays",
+        "the object that it replaced cannot be made again",
+    ]
+    assert lab.world() == [
+        "box.b uses=@tower.t",
+        "box.n size=1",
+        "key.k secret=another-password",
+        "tower.t shape=square",
+    ]
+    assert lab.agreement() == []
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_what_somebody_typed_in_by_hand_is_in_no_journal(fails: bool) -> None:
     """An object with a password in clear is written over, and put back whole where the run fails."""
