@@ -96,6 +96,17 @@ def test_a_run_that_was_cut_off_is_finished(lab: Project) -> None:
     assert (again.code, again.err.splitlines()[0]) == (5, f"Error: run {run} cannot be resumed")
 
 
+def test_a_resumed_run_is_expected_by_the_digest_that_was_reviewed(lab: Project) -> None:
+    """That of its whole plan: nobody ever saw one of the rest."""
+    digest = lab.run("plan", "--json").succeeded().events[-1]["digest"]
+    run = cut_off(lab, 2)
+    found = lab.run("apply", "--resume", run, "--expect", "sha256:" + "0" * 64)
+    assert found.code == 5
+    assert f"the run carried out another plan than the expected one: its digest is {digest}" in found.err
+    lab.run("apply", "--resume", run, "--expect", digest).succeeded()
+    assert lab.hand().names() == ["a", "b", "c", "d"]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

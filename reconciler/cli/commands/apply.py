@@ -96,7 +96,7 @@ async def _apply(
             else:
                 planned = await stack.plan(specs, plan_options(options))
                 show_plan(output, plan_view(planned.plan))
-            _expect(planned, options["expect"])
+            _expect(planned, options["expect"], _reviewed(session, options["resume"]))
             check_refusals(planned)
             if not planned.plan.steps:
                 return nothing_to_do(output, planned.plan)
@@ -120,15 +120,28 @@ def _steps(planned: Planned) -> str:
     return f"{count} step{'' if count == 1 else 's'}"
 
 
-def _expect(planned: Planned, digest: str | None) -> None:
+def _reviewed(session: Session, resumed: str | None) -> str | None:
+    """The digest of the plan that the run *resumed* began with: it was reviewed, its rest never was."""
+    if resumed is None:
+        return None
+    return next((one.digest for one in session.backend.runs() if one.id == resumed), None)
+
+
+def _expect(planned: Planned, digest: str | None, reviewed: str | None) -> None:
     if digest is None:
         return
     from reconciler.core.planner import plan_digest
 
-    now = plan_digest(planned.plan)
-    if digest != now:
+    now = reviewed or plan_digest(planned.plan)
+    if digest == now:
+        return
+    if reviewed is not None:
         raise PlanStale(
-            f"the plan is not the expected one: its digest is {now}",
-            moved=[f"{change.action} {change.address}: {change.reason}" for change in planned.plan.changes],
-            hint="Nothing was done. Specs or platforms changed since it was reviewed; review it again.",
+            f"the run carried out another plan than the expected one: its digest is {now}",
+            hint="Nothing was done. `reconciler history` lists the digests of all runs.",
         )
+    raise PlanStale(
+        f"the plan is not the expected one: its digest is {now}",
+        moved=[f"{change.action} {change.address}: {change.reason}" for change in planned.plan.changes],
+        hint="Nothing was done. Specs or platforms changed since it was reviewed; review it again.",
+    )
