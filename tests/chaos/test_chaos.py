@@ -74,7 +74,7 @@ def test_a_command_is_hit_where_it_is_told_to_be() -> None:
 
 
 def test_the_harness_sees_what_is_wrong() -> None:
-    """An orphan, a lost object, one of others that was touched, a secret in a file: each is said."""
+    """An orphan, a lost object, another content, one of others that was touched, a secret: each is said."""
     found = World("wrong", "calm", size=6)
     with found:
         found.wish()
@@ -87,6 +87,11 @@ def test_the_harness_sees_what_is_wrong() -> None:
         hand.delete("orphan")
         hand.edit("of-others-1", image="changed")
         assert [one.partition(":")[0] for one in found.wrongs()] == ["an object of others was touched"]
+        hand.edit(mine, image="python:2")
+        assert [one.partition(":")[0] for one in found.unfinished()] == [
+            "wished for, and not there",
+            "there, and not wished for",
+        ]
         hand.delete(mine)
         assert next(one.partition(":")[0] for one in found.wrongs()) == "lost"
         (found.stack / "note.txt").write_text(found.secret)

@@ -17,7 +17,9 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,8 +72,14 @@ parallelism = {parallelism}
 """
 
 _SECRET = "the-one-value-nobody-may-write"
+_ROLLED_BACK = 6
 _ATTEMPTS = 8
 """A command against a platform that misbehaves may fail; so many times in a row it does not."""
+
+
+def _line(kind: str, name: str, facts: Mapping[str, Any]) -> str:
+    said = " ".join(f"{key}={facts[key]}" for key in sorted(facts) if facts[key] not in (None, {}))
+    return f"{kind}.{name} {said}"
 
 
 @dataclass
@@ -91,6 +99,8 @@ class World:
         self.platform = self.directory / "platform"
         self.said = self.directory / "said.txt"
         self.secret = f"{_SECRET}-0"
+        self.untrue: list[str] = []
+        self.others: dict[str, str] = {}
         self.environment = {"KEY": "embedded", "NO_COLOR": "1"}
         for path in (self.stack, self.platform):
             path.mkdir()
@@ -129,6 +139,8 @@ class World:
     def _live(self) -> dict[str, tuple[str, str]]:
         """What is on the platform beside the vendor's own: name and content by id."""
         store = self.platform / ".reconciler" / "embedded" / "runai.sqlite"
+        if not store.exists():
+            return {}
         with closing(sqlite3.connect(store)) as db:
             rows = db.execute("SELECT id, name, text FROM runai_asset").fetchall()
         return {
@@ -205,7 +217,10 @@ class World:
 
     def run(self, *arguments: str, trouble: Trouble = NONE) -> int:
         """Run a command to its end, however it ends."""
+        before = self.there()
         code = self.command(*arguments, trouble=trouble).wait()
+        if code == _ROLLED_BACK and self.there() != before:
+            self.untrue.append(f"{' '.join(arguments)} said that all was rolled back, and it was not")
         self.log.append(f"{' '.join(arguments)} ({trouble.kind} {trouble.at} {trouble.moment}): {code}")
         return code
 
@@ -241,6 +256,11 @@ class World:
         ours = {one: name for one, (name, _) in live.items() if one not in self.others}
         wrong = [f"orphaned: {name} ({one})" for one, name in ours.items() if one not in known]
         wrong += [f"lost: {address} ({one})" for one, address in known.items() if one not in ours]
+        wrong += [
+            f"{address} is remembered as {one}, which is {ours[one]}"
+            for one, address in known.items()
+            if ours.get(one, address.rpartition(".")[2]) != address.rpartition(".")[2]
+        ]
         for one, text in self.others.items():
             if live.get(one, ("", ""))[1] != text:
                 wrong.append(f"an object of others was touched: {one}")
@@ -249,16 +269,58 @@ class World:
                 wrong.append(f"still open: {path.name}")
         return wrong
 
+    def there(self) -> list[str]:
+        """What is ours on the platform, a sorted line each, ids as the names of what they mean."""
+        live = self._live()
+        lines = []
+        for one, (name, text) in live.items():
+            if one in self.others:
+                continue
+            found = json.loads(text)
+            meta, spec = found["meta"], found["spec"]
+            variables = {
+                each["name"]: live.get(each["credential"]["assetId"], ("nothing",))[0]
+                if "credential" in each
+                else each["value"]
+                for each in spec.get("environmentVariables", ())
+            }
+            facts = {
+                "description": meta.get("description"),
+                "scope": str(meta.get("projectId", meta["scope"])),
+                "image": spec.get("image"),
+                "cpu": spec.get("cpuCoreRequest"),
+                "variables": variables,
+            }
+            lines.append(_line(meta["kind"], name, facts))
+        return sorted(lines)
+
+    def wished(self) -> list[str]:
+        """What should be there by the specs, in the same words; read from them without the product."""
+        lines = []
+        for name, text in self.specs.items():
+            spec = tomllib.loads(text)
+            place = spec["on"]["runai"]
+            scope = place.get("scope_id", place["scope"])
+            variables = {
+                key: one["credential"] if isinstance(one, dict) else one
+                for key, one in spec.get("environment_variables", {}).items()
+            }
+            facts = {"description": spec.get("description"), "scope": scope}
+            kind = "genericSecret" if spec.get("kind") == "credential" else "environment"
+            lines.append(_line(kind, name, {**facts, "image": spec.get("image"), "variables": variables}))
+            if "compute" in spec:
+                lines.append(
+                    _line("compute", name, {"scope": scope, "cpu": float(spec["compute"]["cpu_cores"])})
+                )
+        return sorted(lines)
+
     def unfinished(self) -> list[str]:
         """Once the specs are applied: what is not as they say."""
-        wished = set(self.specs)
-        wished |= {name for name, text in self.specs.items() if "[compute]" in text}
-        there = sorted(name for one, (name, _) in self._live().items() if one not in self.others)
-        count = len(self.specs) + sum("[compute]" in text for text in self.specs.values())
-        wrong = []
-        if set(there) != wished or len(there) != count:
-            wrong.append(f"{count} objects wished for, {len(there)} there: {there}")
-        return wrong
+        wished, there = Counter(self.wished()), Counter(self.there())
+        return [
+            *(f"wished for, and not there: {one}" for one in (wished - there).elements()),
+            *(f"there, and not wished for: {one}" for one in (there - wished).elements()),
+        ]
 
     def leaks(self) -> list[str]:
         """Files with the value of a secret in it."""
@@ -273,7 +335,8 @@ class World:
         """What is wrong after the next command settled whatever there was, and after the one after that."""
         if wrong := self.until(0, "plan"):
             return [wrong]
-        found = [f"after settling: {one}" for one in self.wrongs()]
+        found, self.untrue = self.untrue, []
+        found += [f"after settling: {one}" for one in self.wrongs()]
         if wrong := self.until(0, "apply", "--auto-approve"):
             return [*found, wrong]
         if wrong := self.until(0, "plan", "--detailed-exitcode"):
