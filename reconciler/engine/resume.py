@@ -17,7 +17,8 @@ def rest_of(run: str, tale: Replay, state: State) -> Plan:
 
     *tale* is what its journal says. Raises `UsageError` when the run has no
     plan, or nothing left to do, and `PlanStale` when the state went on since,
-    or when a step took effect otherwise than planned.
+    when the run was rolled back, or when a step took effect otherwise than
+    planned.
     """
     plan = tale.plan
     if plan is None:
@@ -25,7 +26,10 @@ def rest_of(run: str, tale: Replay, state: State) -> Plan:
     moved = []
     if state.last_run != run and state.stamp != plan.base:
         moved.append(f"the state went on since: it is at serial {state.stamp.serial}")
-    in_effect = tale.done.keys() - tale.undone.keys()
+    if tale.rollback:
+        # Its plan knows the objects as they were before both, and not what somebody did to them since.
+        moved.append("it was rolled back")
+    in_effect = tale.done.keys()
     halfway = sorted(in_effect & tale.failed.keys())
     moved += [f"{plan.steps[number].address} took effect, but not as planned" for number in halfway]
     if moved:
@@ -45,7 +49,6 @@ def rest_of(run: str, tale: Replay, state: State) -> Plan:
             step,
             number=numbers[step.number],
             waits=tuple(numbers[one] for one in step.waits if one in numbers),
-            remote_id=tale.new_id(step.address.platform, step.remote_id),
             fingerprint="" if place(step.address, step.remote_id) in written else step.fingerprint,
         )
         for step in left

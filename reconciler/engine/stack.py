@@ -123,6 +123,9 @@ class Stack:
         """What would bring the platforms back to before *run*. See `before_run`."""
         state = self.remembered()
         found = before_run(run, self.backend, state, self.secrets)
+        if self.policy.limits_specs:
+            said = "The policy's limits on specs are not checked: this is what was there before."
+            found = replace(found, specs=replace(found.specs, warnings=(*found.specs.warnings, said)))
         targets = tuple(escape(str(address)) for address in sorted(found.addresses))
         planned = await make_plan(self.planner(), found.specs, state, replace(options, targets=targets))
         plan = planned.plan

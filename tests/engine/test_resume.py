@@ -54,8 +54,8 @@ def test_a_run_that_was_stopped_by_a_failure_is_resumed_too() -> None:
     assert lab.steps(lab.plan(FOUR)) == []
 
 
-def test_a_run_that_was_rolled_back_is_resumed_from_its_beginning() -> None:
-    """Nothing of it is in effect."""
+def test_a_run_that_was_rolled_back_is_planned_anew() -> None:
+    """Its plan would write over what somebody changed since the rollback, unseen."""
     lab = Laboratory(parallelism=1)
     lab.apply("box a size=1\nbox b size=9")
     planned = lab.plan(FOUR)
@@ -63,8 +63,9 @@ def test_a_run_that_was_rolled_back_is_resumed_from_its_beginning() -> None:
     failed = lab.carry_out(planned)
     lab.provider.fail.clear()
     assert failed.outcome == "rolled back"
-    assert lab.resume(failed.run, FOUR).outcome == "applied"
-    assert lab.steps(lab.plan(FOUR)) == []
+    with pytest.raises(PlanStale) as caught:
+        lab.resume(failed.run, FOUR)
+    assert caught.value.moved == ("it was rolled back",)
 
 
 def test_an_object_that_moved_since_is_not_written_over() -> None:

@@ -10,6 +10,7 @@ from engine.test_random_worlds import prepared, stacks
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from reconciler.core.policy import Policy
 from reconciler.errors import PlanImpossible, Rejected, UsageError
 
 ALWAYS = (
@@ -251,6 +252,17 @@ def test_what_has_no_plan_cannot_be_undone() -> None:
     run(edit())
     with pytest.raises(UsageError, match="carried out no plan"):
         lab.undo("run-002")
+
+
+def test_limits_on_specs_are_said_not_to_be_checked() -> None:
+    """What was there before may be more than the policy allows by now: reviewers have to know."""
+    lab = Laboratory(policy=Policy(max_delete_fraction=1.0, max_gpus=1))
+    lab.apply("box a size=1")
+    done = lab.apply("box a size=2")
+    assert lab.undo(done.run).plan.warnings == (
+        ALWAYS,
+        "The policy's limits on specs are not checked: this is what was there before.",
+    )
 
 
 @settings(max_examples=120, deadline=None)
