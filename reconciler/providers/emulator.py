@@ -23,6 +23,7 @@ import re
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
@@ -117,13 +118,15 @@ class Store:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             name = os.fspath(path)
         self._db = sqlite3.connect(name, timeout=patience, isolation_level=None, check_same_thread=False)
+        # Who embeds a platform lets go of it when the command is over, and owes it nothing more.
+        self._close = weakref.finalize(self, self._db.close)
         try:
             if path is not None:
                 self._write_ahead(patience)
             self._db.execute("PRAGMA synchronous=OFF")
             self._db.execute("PRAGMA cache_size=-32000")  # KiB: a list of 10,000 objects stays in memory
         except BaseException:
-            self._db.close()
+            self._close()
             raise
 
     def _write_ahead(self, patience: float) -> None:
@@ -187,7 +190,7 @@ class Store:
     def close(self) -> None:
         """Give the file back. Closing twice is harmless."""
         with self._lock:
-            self._db.close()
+            self._close()
 
     def __enter__(self) -> Self:
         return self
