@@ -204,6 +204,23 @@ def test_new_directories_have_durable_names(backend: LocalBackend) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("there", "then"),
+    [(b"", b"*\n"), (b"*\n", b"*\n"), (b"mine\n", b"mine\n")],
+    ids=["empty", "ours", "theirs"],
+)
+def test_a_state_ignores_itself_in_git_for_good(
+    backend: LocalBackend, directory: Path, there: bytes, then: bytes
+) -> None:
+    """Also where somebody wrote the file and never synced it; what a person wrote there stays."""
+    directory.mkdir(parents=True)
+    (directory / ".gitignore").write_bytes(there)
+    with disk() as seen, locked(backend):
+        pass
+    assert (directory / ".gitignore").read_bytes() == then
+    assert ("fsync .gitignore" in seen.said) is (there != b"mine\n")
+
+
 # --- a disk that fails -----------------------------------------------------------------------------------
 
 

@@ -275,7 +275,9 @@ class LocalBackend:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.directory.chmod(0o700)  # the cache of specs may have made it first
         # Whatever the repository around it ignores: a state is no source.
-        if not (ignore := self.directory / ".gitignore").exists():
+        # The cache of specs may have written it first, where a power cut can still empty it.
+        ignore = self.directory / ".gitignore"
+        if not ignore.exists() or ignore.read_bytes() in (b"", b"*\n"):
             with contextlib.suppress(FileExistsError):
                 _write_whole(ignore, b"*\n")
         self._runs.mkdir(mode=0o700, exist_ok=True)
