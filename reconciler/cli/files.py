@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from pathlib import Path
 
 from reconciler.core.model import Plan
@@ -22,6 +23,7 @@ def write_private(name: str, data: bytes, *, mode: int = 0o600) -> None:
     path = Path(name)
     try:
         if path.exists() and not path.is_file():
+            sys.stdout.flush()  # it may be the same pipe, and what was said first goes first
             path.write_bytes(data)
             return
         # Beside what a link points at, so that the link stays one.

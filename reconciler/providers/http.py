@@ -459,6 +459,8 @@ def _reason(error: Exception) -> str:
         match one:
             case ssl.SSLError(reason=str(reason)):
                 return f": TLS failed: {reason.replace('_', ' ').lower()}"
+            case ssl.SSLError():  # its errno is one of TLS, not of the system
+                return ": TLS failed: the other side ended it"
             case socket.gaierror(strerror=str(text)):
                 return f": {text}"
             case OSError(errno=int(number)):

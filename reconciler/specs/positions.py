@@ -69,16 +69,17 @@ def locate(text: str, path: Path, *, want: Literal["key", "value"] = "value") ->
 
 def _token(pattern: str) -> re.Pattern[str]:
     """A token, as group 1, with all the space, line ends and comments behind it."""
-    return re.compile(rf"({pattern})(?:[ \t\r\n]++|#[^\n]*+)*+", re.DOTALL)
+    return re.compile(rf"({pattern})(?>(?:[ \t\r\n]++|#[^\n]*+)*)", re.DOTALL)
 
 
-# Every repetition is possessive (`*+`): a string that does not close is given up at once, without trying
-# all shorter readings of it.
-_BASIC = r'"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"'
+# Every repetition is possessive (`*+`, or atomic `(?>…)` around a group: before Python 3.11.5 a possessive
+# group with alternatives in it misses matches): a string that does not close is given up at once, without
+# trying all shorter readings of it.
+_BASIC = r'"[^"\\\n]*+(?>(?:\\.[^"\\\n]*+)*)"'
 _LITERAL = r"'[^'\n]*+'"
 # One or two quotes may stand inside, also right before the three that close: at most five in a row.
-_LONG_BASIC = r'"""[^"\\]*+(?:(?:\\.|""?(?!"))[^"\\]*+)*+"{3,5}+'
-_LONG_LITERAL = r"'''[^']*+(?:''?(?!')[^']*+)*+'{3,5}+"
+_LONG_BASIC = r'"""[^"\\]*+(?>(?:(?:\\.|""?(?!"))[^"\\]*+)*)"{3,5}+'
+_LONG_LITERAL = r"'''[^']*+(?>(?:''?(?!')[^']*+)*)'{3,5}+"
 # The only value with a space in it that is not a string.
 _DATE_AND_TIME = r"\d{4}-\d\d-\d\d \d[^\s,\]}#]*+"
 _PLAIN = r"[^\s,\]}#]++"
