@@ -27,7 +27,8 @@
         ├── OutcomeUnknown       the request went out and no answer came back
         ├── ListingIncomplete    we cannot see everything, so we decide nothing
         ├── WriteNotApplied      the platform said yes and the read-back says no
-        └── ObjectMoved          the object is not what the step was planned on
+        ├── ObjectMoved          the object is not what the step was planned on
+        └── NotReversible        the platform has no way back from what was done
 
 A message says what happened; ``hint`` says what to do next. Neither ever
 quotes a header, a credential or a body that was not vetted.
@@ -49,6 +50,7 @@ __all__ = [
     "LockHeld",
     "LockLost",
     "NotFound",
+    "NotReversible",
     "ObjectMoved",
     "OutcomeUnknown",
     "PlanAltered",
@@ -272,3 +274,7 @@ class WriteNotApplied(ProviderError):
 
 class ObjectMoved(ProviderError):
     """The object is not what the step was planned on; nothing was written to it."""
+
+
+class NotReversible(ProviderError):
+    """The platform has no way back from what was done."""

@@ -33,6 +33,7 @@ def context(directory: Path, environment: Mapping[str, str] = KEY, **more: Any) 
     wanted = {
         "platform": "runai",
         "directory": directory,
+        "stack": directory,
         "secrets": Secrets(directory, environment),
         "clock": lambda: NOW,
         "new_id": lambda: str(uuid.uuid4()),

@@ -181,6 +181,7 @@ class Session:
         return PlatformContext(
             platform=platform,
             directory=self.config.state_directory / "embedded",
+            stack=self.config.directory,
             secrets=self.secrets,
             clock=time.time,
             new_id=_new_id,

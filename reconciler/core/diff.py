@@ -6,9 +6,9 @@ differ: plain values and tables are compared here, unchanged ones not at all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from reconciler.core.attributes import ID, REF, SECRET, Attributes, canonical, digest, replace_markers
 from reconciler.core.model import (
@@ -16,8 +16,10 @@ from reconciler.core.model import (
     Cause,
     Change,
     FieldChange,
+    Manner,
     Path,
     Remote,
+    Removal,
     Resource,
     ResourceAddress,
     ResourceState,
@@ -27,6 +29,8 @@ from reconciler.core.ports import ResourceKind
 __all__ = ["Decision", "compare", "decide", "destroyed", "drifted", "fingerprint", "needs_record"]
 
 _NOTHING = Attributes({})
+_NEVER: Final = object()
+"""Equal to no value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,7 @@ def decide(
                 "new" if prior is None else "gone from the platform",
                 source=desired.source,
                 moved_from=moved_from,
+                irreversible=_for_good(kind, desired.attributes.values_),
             ),
             desired,
             prior,
@@ -113,15 +118,29 @@ def decide(
     change = Change(
         desired.address,
         Action.REPLACE if replacing else Action.UPDATE,
-        _why(fields, forced=force_replace),
+        _why(kind, fields, forced=force_replace),
         fields,
         source=desired.source,
         remote_id=live.id,
         moved_from=moved_from,
         # The old value is nowhere any more: not on the platform, not behind the reference.
-        irreversible=kind.unreadable if any(field.path[0] in kind.write_only for field in fields) else "",
+        irreversible=(kind.unreadable if any(field.path[0] in kind.write_only for field in fields) else "")
+        or _finality(kind, fields),
+        manner=Manner.ARCHIVE if replacing and kind.removal is Removal.ARCHIVE else Manner.PLAIN,
     )
-    decision = Decision(change, desired, prior, live)
+    decision = Decision(_versioned(kind, change, desired), desired, prior, live)
+    if replacing and kind.removal is Removal.FORGET:
+        return replace(
+            decision,
+            problem=f"{desired.address} cannot be replaced: the platform deletes nothing",
+            hint=f"Give it another {kind.identity[-1]} in the spec.",
+        )
+    if finality := _finished(kind, live):
+        return replace(
+            decision,
+            problem=f"{desired.address}: {finality}, and the spec differs in {_names_of(fields)}",
+            hint="Give it another version in the spec; what is final stays as it is.",
+        )
     if (
         replacing
         and desired.lifecycle.create_before_destroy
@@ -166,7 +185,7 @@ def compare(
     ignored = desired.lifecycle.ignore_changes
     changes: list[FieldChange] = []
     for key in {**wanted, **before}:
-        if key in ignored:
+        if key in ignored or key in kind.local:
             continue
         forces_replace = key in kind.immutable
         if key in kind.write_only:
@@ -180,7 +199,8 @@ def compare(
             cause = _cause(path[1:], is_now, to_be, was)
             if cause is Cause.SPEC and _refers(new, needed):
                 cause = Cause.REFERENCE
-            changes.append(_field_change(path, old, new, cause, forces_replace, shown))
+            taken_out = key in kind.additive and new is None
+            changes.append(_field_change(path, old, new, cause, forces_replace or taken_out, shown))
     return tuple(sorted(changes, key=_place))
 
 
@@ -201,7 +221,7 @@ def drifted(
     changes: list[FieldChange] = []
     seen = live.attributes.values_
     for key in prior.attributes.values_:
-        if key in ignored or key in kind.write_only:
+        if key in ignored or key in kind.write_only or key in kind.local:
             continue
         was, is_now = _value(kind, prior.attributes.values_, key), _value(kind, seen, key)
         changes += [
@@ -245,6 +265,9 @@ def _unwanted(kind: ResourceKind, prior: ResourceState, live: Remote | None) -> 
     if live is None:
         change = Change(prior.address, Action.FORGET, "gone from the platform, and from the specs")
         return Decision(change, None, prior, None)
+    if kind.removal is Removal.FORGET:
+        reason = f"no longer in the specs; {_STAYS}"
+        return Decision(Change(prior.address, Action.FORGET, reason, remote_id=live.id), None, prior, live)
     change = Change(
         prior.address,
         Action.DELETE,
@@ -252,13 +275,63 @@ def _unwanted(kind: ResourceKind, prior: ResourceState, live: Remote | None) -> 
         remote_id=live.id,
         irreversible=kind.unreadable,
     )
+    if kind.removal is Removal.ARCHIVE:
+        change = replace(change, manner=Manner.ARCHIVE, reason=f"{change.reason}; {_ARCHIVED}")
     return Decision(change, None, prior, live)
+
+
+_ARCHIVED: Final = "it is archived, and can be restored"
+_STAYS: Final = "the platform deletes nothing: it stays there, and is no longer managed"
 
 
 def destroyed(decision: Decision) -> Decision:
     """*decision* about something that goes because everything is to go, whatever the specs say."""
     reason = "to be destroyed" if decision.live is not None else "gone from the platform"
+    if decision.live is not None and decision.change.action is Action.FORGET:
+        reason += f"; {_STAYS}"
+    elif decision.change.manner is Manner.ARCHIVE:
+        reason += f"; {_ARCHIVED}"
     return replace(decision, change=replace(decision.change, reason=reason))
+
+
+def _for_good(kind: ResourceKind, values: Mapping[str, Any]) -> str:
+    """Why an object that is made with *values* cannot be taken away again; empty when it can."""
+    if kind.removal is not Removal.FORGET:
+        return ""
+    final = "".join(f", {key} {value}" for key, value in kind.final.items() if values.get(key) == value)
+    return f"the platform deletes nothing: once made, it stays{final}"
+
+
+def _finality(kind: ResourceKind, fields: tuple[FieldChange, ...]) -> str:
+    """Why a change to *fields* is the last that there can be; empty when it is not."""
+    for field in fields:
+        if len(field.path) == 1 and kind.final.get(str(field.path[0]), _NEVER) == field.after:
+            return f"once its {field.path[0]} is {field.after}, nothing about it can be changed"
+    return ""
+
+
+def _finished(kind: ResourceKind, live: Remote) -> str:
+    """That, and why, nothing about *live* can be changed any more; empty when it can."""
+    for key, value in kind.final.items():
+        if live.attributes.get(key) == value:
+            return f"its {key} is {value}, which is final"
+    return ""
+
+
+def _versioned(kind: ResourceKind, change: Change, desired: Resource) -> Change:
+    """*change*, said to make a new version where that is what an update does."""
+    fresh = [field for field in change.fields if field.path[0] in kind.versioned]
+    if change.action not in (Action.UPDATE, Action.ADOPT) or not fresh:
+        return change
+    named = _names_of(field for field in fresh if field.path[0] != "version")
+    version = desired.attributes.get("version")
+    reason = f"{change.reason}; " + (f"{named} cannot be changed in a version, so " if named else "")
+    comes = "a new version is made" if version is None else f"its version becomes {version}"
+    return replace(change, manner=Manner.NEW_VERSION, reason=f"{reason}{comes}")
+
+
+def _names_of(fields: Iterable[FieldChange]) -> str:
+    return ", ".join(sorted({str(field.path[0]) for field in fields}))
 
 
 def _untracked(
@@ -287,17 +360,24 @@ def _untracked(
         source=desired.source,
         remote_id=live.id,
         moved_from=moved_from,
-        irreversible=kind.unreadable if writable else "",
+        irreversible=(kind.unreadable if writable else "") or _finality(kind, fields),
     )
-    decision = Decision(change, desired, None, live)
+    decision = Decision(_versioned(kind, change, desired), desired, None, live)
     if live.foreign:
         return replace(
             decision,
             problem=f"{desired.address}: the platform's vendor owns an object of this name",
             hint="Choose another name; what belongs to the vendor is never touched.",
         )
+    if fields and (finality := _finished(kind, live)):
+        return replace(
+            decision,
+            problem=f"{desired.address}: an object of this name exists (id {live.id}); {finality}, "
+            f"and the spec differs in {_names_of(fields)}",
+            hint="Make the spec say what is there, or give it another version.",
+        )
     if any(field.forces_replace for field in fields):
-        names = ", ".join(sorted({str(field.path[0]) for field in fields if field.forces_replace}))
+        names = _names_of(field for field in fields if field.forces_replace)
         return replace(
             decision,
             problem=f"{desired.address}: an object of this name exists (id {live.id}) "
@@ -319,12 +399,14 @@ def _untracked(
     return decision
 
 
-def _why(fields: tuple[FieldChange, ...], *, forced: bool) -> str:
+def _why(kind: ResourceKind, fields: tuple[FieldChange, ...], *, forced: bool) -> str:
     if forced:
         return "replacement was asked for"
-    forcing = sorted({str(field.path[0]) for field in fields if field.forces_replace})
-    if forcing:
-        return f"{', '.join(forcing)} can only be set at creation"
+    taken_out = [field for field in fields if field.forces_replace and field.path[0] in kind.additive]
+    if taken_out and all(field in taken_out for field in fields if field.forces_replace):
+        return f"what is in {_names_of(taken_out)} can only be taken out with a new object"
+    if forcing := _names_of(field for field in fields if field.forces_replace):
+        return f"{forcing} can only be set at creation"
     causes = {field.cause for field in fields}
     if causes == {Cause.DRIFT}:
         return "changed outside"

@@ -24,11 +24,13 @@ __all__ = [
     "Holder",
     "Lifecycle",
     "LockInfo",
+    "Manner",
     "Move",
     "Path",
     "Phase",
     "Plan",
     "Remote",
+    "Removal",
     "Resource",
     "ResourceAddress",
     "ResourceState",
@@ -244,6 +246,22 @@ class Action(StrEnum):
     RECORD = "record"  # nothing on the platform or for people; what we remember of it changes
 
 
+class Manner(StrEnum):
+    """What an action comes to on a platform that never changes or never deletes."""
+
+    PLAIN = ""
+    NEW_VERSION = "new version"  # the object stays, and gets one version more
+    ARCHIVE = "archive"  # it is put away, and can be had back
+
+
+class Removal(StrEnum):
+    """What becomes of an object that is not wanted any more."""
+
+    DELETE = "delete"  # it is gone; made again, it has another id
+    ARCHIVE = "archive"  # it is put away under its id, and can be restored
+    FORGET = "forget"  # the platform removes nothing: we let go of it, and it stays
+
+
 class Cause(StrEnum):
     """Who made a field differ."""
 
@@ -272,9 +290,9 @@ class FieldChange:
 class Change:
     """What happens to one resource and why, for people.
 
-    ``reason`` explains the action in a few words. ``risks`` are what a
-    reviewer must not miss, worst first. ``irreversible`` says why it cannot
-    be taken back, or is empty.
+    ``reason`` explains the action in a few words, ``manner`` says where it is
+    not what its name says. ``risks`` are what a reviewer must not miss, worst
+    first. ``irreversible`` says why it cannot be taken back, or is empty.
     """
 
     address: ResourceAddress
@@ -287,6 +305,7 @@ class Change:
     risks: tuple[str, ...] = ()
     irreversible: str = ""
     used_by: tuple[UsedBy, ...] = ()
+    manner: Manner = Manner.PLAIN
 
 
 class Verb(StrEnum):
@@ -317,6 +336,7 @@ class Reversal(StrEnum):
     DELETE = "delete"  # remove what it made
     RESTORE = "restore"  # write the old values back
     RECREATE = "recreate"  # make it again; it gets a new id
+    UNARCHIVE = "unarchive"  # take it out of the archive
     RECALL = "recall"  # remember what we remembered before
     NONE = "none"  # it cannot be
 

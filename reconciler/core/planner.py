@@ -18,6 +18,8 @@ from reconciler.core.attributes import ID, REF, Attributes, canonical, digest, m
 from reconciler.core.diff import Decision, fingerprint
 from reconciler.core.model import (
     Action,
+    Change,
+    Manner,
     Phase,
     Plan,
     Remote,
@@ -61,14 +63,17 @@ def order(
     decisions: Iterable[Decision],
     deposed: Iterable[tuple[ResourceAddress, Remote]] = (),
     *,
+    archived: Collection[tuple[ResourceAddress, str]] = (),
     in_the_way: Collection[tuple[ResourceAddress, str]] = (),
 ) -> tuple[Step, ...]:
     """The steps that carry out *decisions*, in an order in which they can run.
 
     What must exist is made first, what is taken away goes last, and an object
     goes before the object that it needs. *deposed* are old objects that a
-    broken replacement left behind: they are removed too, and those *in_the_way*
-    (by address and id), which have the identity that is wanted, first.
+    broken replacement left behind, or old versions that are not to be kept:
+    they are removed too, those *archived* (by address and id) can be had back
+    from there, and those *in_the_way*, which have the identity that is wanted,
+    go first.
 
     Raises `PlanImpossible` when the order would go round in a circle.
     """
@@ -77,7 +82,7 @@ def order(
     for decision in chosen.values():
         for draft in _drafts(decision):
             drafts[draft.key] = draft
-    left = {draft.key: old for draft, old in _remove_deposed(deposed, drafts, in_the_way)}
+    left = {draft.key: old for draft, old in _remove_deposed(deposed, drafts, in_the_way, archived)}
     _wait_for_what_is_made(chosen, drafts)
     _remove_in_reverse(chosen, left, drafts)
     _defer_to_replacements(drafts)
@@ -92,7 +97,10 @@ def _drafts(decision: Decision) -> list[_Draft]:
     match change.action:
         case Action.CREATE:
             assert desired is not None
-            return [_Draft(replace(_making(desired), moved_from=change.moved_from), _MAKE, 0, set())]
+            make = replace(_making(desired), moved_from=change.moved_from)
+            if change.irreversible:
+                make = replace(make, reversal=Reversal.NONE)
+            return [_Draft(make, _MAKE, 0, set())]
         case Action.UPDATE | Action.ADOPT | Action.MOVE | Action.RECORD:
             assert desired is not None
             assert live is not None
@@ -120,7 +128,7 @@ def _drafts(decision: Decision) -> list[_Draft]:
                 0,
                 Verb.DELETE,
                 address,
-                Reversal.RECREATE,
+                Reversal.UNARCHIVE if change.manner is Manner.ARCHIVE else Reversal.RECREATE,
                 Phase.DESTRUCTIVE,
                 remote_id=live.id,
                 fingerprint=mark,
@@ -133,7 +141,7 @@ def _drafts(decision: Decision) -> list[_Draft]:
                 0,
                 Verb.DELETE,
                 address,
-                Reversal.NONE if change.irreversible else Reversal.RECREATE,
+                _way_back(change),
                 remote_id=live.id,
                 fingerprint=mark,
                 moved_from=change.moved_from,
@@ -151,6 +159,13 @@ def _drafts(decision: Decision) -> list[_Draft]:
                 _Draft(remove, _REMOVE, 1, set()),
                 _Draft(_making(desired), _MAKE, 1, {(address, _REMOVE)}),
             ]
+
+
+def _way_back(change: Change) -> Reversal:
+    """How the removal in a replacement is taken back."""
+    if change.manner is Manner.ARCHIVE:
+        return Reversal.UNARCHIVE
+    return Reversal.NONE if change.irreversible else Reversal.RECREATE
 
 
 def _making(desired: Resource) -> Step:
@@ -182,13 +197,14 @@ def _remove_deposed(
     deposed: Iterable[tuple[ResourceAddress, Remote]],
     drafts: dict[Key, _Draft],
     in_the_way: Collection[tuple[ResourceAddress, str]],
+    archived: Collection[tuple[ResourceAddress, str]],
 ) -> Iterator[tuple[_Draft, Remote]]:
     for turn, (address, old) in enumerate(deposed, start=_CLEAR + 1):
         step = Step(
             0,
             Verb.DELETE,
             address,
-            Reversal.RECREATE,
+            Reversal.UNARCHIVE if (address, old.id) in archived else Reversal.RECREATE,
             Phase.DESTRUCTIVE,
             remote_id=old.id,
             fingerprint=fingerprint(old),
@@ -421,7 +437,10 @@ def plan_digest(plan: Plan) -> str:
         plan.base.lineage,
         plan.destroy,
         plan.undoes,
-        [[c.address, c.action, c.reason, c.fields, c.remote_id, c.irreversible] for c in plan.changes],
+        [
+            [c.address, c.action, c.manner, c.reason, c.fields, c.remote_id, c.irreversible]
+            for c in plan.changes
+        ],
         plan.steps,
     ]
     return digest(canonical(msgspec.json.decode(msgspec.json.encode(content, enc_hook=to_json))))

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from reconciler.core.attributes import Attributes
 from reconciler.core.events import Event
@@ -19,6 +19,7 @@ from reconciler.core.model import (
     LockInfo,
     Path,
     Remote,
+    Removal,
     Resource,
     ResourceAddress,
     Stamp,
@@ -27,6 +28,7 @@ from reconciler.core.model import (
 )
 
 __all__ = [
+    "Archive",
     "Ask",
     "Draft",
     "Fact",
@@ -45,6 +47,7 @@ __all__ = [
     "SecretSource",
     "SpecReading",
     "StateBackend",
+    "Surplus",
 ]
 
 Reporter = Callable[[Event], None]
@@ -61,6 +64,14 @@ class ResourceKind:
     ``write_only``: attributes that the platform never shows; they hold secrets
     and are compared by keyed hash. ``unreadable`` says, for kinds with
     ``write_only`` attributes, why a deleted object may not come back whole.
+
+    ``local``: attributes that the platform does not keep: what apply needs out
+    of the stack's directory, and wishes about how; remembered, and never
+    compared with what is live. ``versioned``: attributes whose change makes a
+    new version of the object, which keeps its id. ``additive``: tables in
+    which a key can be set and changed, but taken out only with a new object.
+    ``final``: values after which nothing about the object can be changed.
+    ``removal``: what a platform does instead of deleting.
     """
 
     name: str
@@ -69,6 +80,11 @@ class ResourceKind:
     defaults: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     write_only: frozenset[str] = frozenset()
     unreadable: str = ""
+    local: frozenset[str] = frozenset()
+    versioned: frozenset[str] = frozenset()
+    additive: frozenset[str] = frozenset()
+    final: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    removal: Removal = Removal.DELETE
 
     def identity_of(self, attributes: Attributes) -> tuple[str, ...]:
         """The natural key that these attributes give an object."""
@@ -124,29 +140,49 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class SpecReading:
-    """What a provider makes of one spec's table: drafts, or problems, or both."""
+    """What a provider makes of one spec's table: drafts, or problems, or both.
+
+    ``files`` are those besides the spec that it was made from (a conda file,
+    say), and those that it looked for in vain: when one of them changes, the
+    spec counts as changed.
+    """
 
     drafts: tuple[Draft, ...] = ()
     problems: tuple[Problem, ...] = ()
     warnings: tuple[str, ...] = ()
+    files: tuple[FilePath, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a spec is placed: the platform's name, the address name, the stack's directory."""
+    """Where a spec is placed: the platform's name, the address name, the stack's directory.
+
+    ``folder`` is that of the spec's file: files that it names are relative to it.
+    """
 
     platform: str
     name: str
     directory: FilePath
+    folder: FilePath
+
+
+@dataclass(frozen=True, slots=True)
+class Surplus:
+    """An object of a resource, besides its own, that its spec wants removed, and why: an old version."""
+
+    address: ResourceAddress
+    remote: Remote
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """Resources with every ``$lookup`` replaced by an id, or what could not be found."""
+    """Resources with every ``$lookup`` replaced by what it stands for, or what could not be found."""
 
     resources: tuple[Resource, ...]
     problems: tuple[Problem, ...] = ()
     warnings: tuple[str, ...] = ()
+    surplus: tuple[Surplus, ...] = ()
 
 
 class Reader(Protocol):
@@ -173,7 +209,7 @@ class Reader(Protocol):
         """The object with the natural identity that *attributes* give it; None when there is none."""
 
     async def resolve(self, resources: Sequence[Resource]) -> Resolution:
-        """Turn names into ids, by listings."""
+        """Turn names into ids, by listings, and say which older objects the specs want removed."""
 
     async def place(self, attributes: Attributes) -> str:
         """Where an object with these attributes stands, in words for people: ``project vision``."""
@@ -218,6 +254,14 @@ class Provider(Reader, Protocol):
         """Give back connections. Nothing is asked of it afterwards."""
 
 
+@runtime_checkable
+class Archive(Protocol):
+    """What a platform needs besides for kinds whose removal is to archive."""
+
+    async def restore(self, address: ResourceAddress, remote_id: str) -> None:
+        """Take the object out of the archive, as it was. One that is not in it is success."""
+
+
 class SecretSource(Protocol):
     """Where secret references are resolved, and where known values are kept out of every text."""
 
@@ -238,13 +282,15 @@ class SecretSource(Protocol):
 class PlatformContext:
     """What a plugin gets to open a platform besides its settings.
 
-    ``directory`` is where an embedded platform may keep its file. ``clock``
+    ``directory`` is where an embedded platform may keep its file, ``stack``
+    where the specs are, and what they name files relative to. ``clock``
     gives Unix time in seconds, ``new_id`` a new UUID, ``random`` a number in
     [0, 1) for jitter.
     """
 
     platform: str
     directory: FilePath
+    stack: FilePath
     secrets: SecretSource
     clock: Callable[[], float]
     new_id: Callable[[], str]

@@ -13,6 +13,7 @@ from reconciler.core.model import (
     Action,
     Path,
     Remote,
+    Removal,
     Resource,
     ResourceAddress,
     ResourceState,
@@ -115,6 +116,10 @@ class Decisions:
         resource = self.desired.get(address)
         if resource is None:
             return None
+        return self._unclaimed(address, resource)
+
+    def _unclaimed(self, address: ResourceAddress, resource: Resource) -> Remote | None:
+        """The live object with the natural identity of *resource*, unless the state knows whose it is."""
         identity = self._kind(address).identity_of(resource.attributes)
         found = self._live.by_identity.get((address.platform, address.kind, identity))
         if found is None or (address.platform, address.kind, found.id) in self._claimed:
@@ -142,6 +147,14 @@ class Decisions:
         live = self._find(address)
         if record is not None and live is not None and live.id != record.remote_id:
             record = None  # somebody deleted ours and made another of the same name
+        if (
+            kind.removal is Removal.FORGET
+            and resource is not None
+            and record is not None
+            and kind.identity_of(resource.attributes) != kind.identity_of(record.attributes)
+        ):
+            # Another object is wanted, and the one that we know stays where it is: it is let go of.
+            record, live = None, self._unclaimed(address, resource)
         changed: frozenset[str] = frozenset()
         if resource is not None:
             resource = self._with_ids(resource)

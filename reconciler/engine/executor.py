@@ -36,6 +36,7 @@ from reconciler.engine.concurrency import walk
 from reconciler.engine.secrets import HIDDEN, Secrets, describe, keyed_hash
 from reconciler.engine.writes import Writes, asked, differing, place
 from reconciler.errors import (
+    NotReversible,
     ObjectMoved,
     OutcomeUnknown,
     ProviderError,
@@ -76,6 +77,10 @@ def remedy(reader: Reader, run: str, step: Step, remote_id: str, before: PreImag
         case Reversal.RESTORE:
             call = reader.call(Verb.UPDATE, kind, remote_id, attributes)
             return f"{call} with the values that `reconciler show {run}` lists"
+        case Reversal.NONE if step.verb is Verb.CREATE:
+            return "nothing: the platform deletes nothing"
+        case Reversal.UNARCHIVE:
+            return f"{reader.call(Verb.UPDATE, kind, remote_id, attributes)}, out of the archive"
         case Reversal.RECREATE | Reversal.NONE:
             return f"{reader.call(Verb.CREATE, kind, '', attributes)} with what `reconciler show {run}` lists"
         case Reversal.RECALL:
@@ -539,6 +544,11 @@ class Executor:
         before = intended.before
         key = self._key(step) + ".undo"
         match step.verb:
+            case Verb.CREATE if step.reversal is Reversal.NONE:
+                raise NotReversible(
+                    f"{step.address}: the platform deletes nothing; it stays there, and stays managed",
+                    platform=step.address.platform,
+                )
             case Verb.CREATE:
                 current = await provider.read(kind.name, done.remote_id)
                 if current is None:
@@ -550,6 +560,11 @@ class Executor:
             case Verb.UPDATE:
                 assert before is not None
                 assert step.attributes is not None
+                if any(step.attributes.get(key) == value for key, value in kind.final.items()):
+                    raise NotReversible(
+                        f"{step.address}: what was written is final, and cannot be changed any more",
+                        platform=step.address.platform,
+                    )
                 remote_id = self._replay.new_id(step.address.platform, before.id)
                 was = self._originals.get(step.number, before.attributes)
                 values = {name: was.get(name) for name in step.attributes if name not in kind.write_only}
@@ -567,6 +582,10 @@ class Executor:
                 await asked(self._writes.read_back(step, remote_id, sent))
                 # Without the wire digest: what was there may not have been what the state says.
                 return Undone(step.number, remote_id)
+            case Verb.DELETE if step.reversal is Reversal.UNARCHIVE:
+                await self._intend_undo(step, key)
+                await self._writes.restore(step, step.remote_id)
+                return Undone(step.number)
             case Verb.DELETE:
                 assert before is not None
                 was = self._originals.get(step.number, before.attributes)

@@ -12,6 +12,7 @@ from reconciler.core.diff import Decision, destroyed
 from reconciler.core.model import (
     Action,
     Change,
+    Manner,
     Plan,
     Remote,
     Resource,
@@ -24,7 +25,7 @@ from reconciler.core.model import (
 )
 from reconciler.core.planner import order
 from reconciler.core.policy import thresholds
-from reconciler.core.ports import Reader
+from reconciler.core.ports import Reader, Surplus
 from reconciler.engine.concurrency import together
 from reconciler.engine.decisions import Decisions, Planner, takes_away
 from reconciler.engine.refresh import Live, refresh, served
@@ -53,7 +54,7 @@ async def make_plan(planner: Planner, specs: SpecSet, state: State, options: Pla
     """
     warnings = list(specs.warnings)
     prior, moved_from = _moved(specs, state)
-    desired, found = await _resolved(planner, specs.resources)
+    desired, surplus, found = await _resolved(planner, specs.resources)
     warnings += found
     live = await _live(planner, desired, prior, refreshing=options.refresh)
     warnings += live.warnings()
@@ -70,18 +71,18 @@ async def make_plan(planner: Planner, specs: SpecSet, state: State, options: Pla
     warnings += work.warnings
     warnings += _proposed_moves(decisions)
     deposed = [one for one in _deposed(prior, live) if takes_part(one[0], decisions, options)]
-    changes = tuple(
-        sorted(
-            [
-                *(decision.change for decision in decisions if decision.change.action is not Action.RECORD),
-                *(
-                    Change(address, Action.DELETE, "left behind by a replacement", remote_id=old.id)
-                    for address, old in deposed
-                ),
-            ],
-            key=lambda change: (change.address, change.remote_id),
-        )
-    )
+    surplus = [one for one in surplus if takes_part(one.address, decisions, options)]
+    changes = [
+        *(decision.change for decision in decisions if decision.change.action is not Action.RECORD),
+        *(
+            Change(address, Action.DELETE, "left behind by a replacement", remote_id=old.id)
+            for address, old in deposed
+        ),
+    ]
+    put_away = [
+        Change(one.address, Action.DELETE, one.reason, remote_id=one.remote.id, manner=Manner.ARCHIVE)
+        for one in surplus
+    ]
     protected = [
         decision.change.address for decision in decisions if _protected(decision) and takes_away(decision)
     ]
@@ -98,8 +99,8 @@ async def make_plan(planner: Planner, specs: SpecSet, state: State, options: Pla
         base=state.stamp,
         specs_digest=specs.digest,
         revision=specs.revision,
-        changes=changes,
-        steps=_steps(decisions, deposed, work.in_the_way(deposed), options),
+        changes=tuple(sorted([*changes, *put_away], key=lambda change: (change.address, change.remote_id))),
+        steps=_steps(decisions, deposed, surplus, work.in_the_way(deposed), options),
         warnings=tuple(dict.fromkeys(warnings)),
         refusals=refusals,
         partial=partial,
@@ -113,10 +114,16 @@ async def make_plan(planner: Planner, specs: SpecSet, state: State, options: Pla
 def _steps(
     decisions: Sequence[Decision],
     deposed: Sequence[tuple[ResourceAddress, Remote]],
+    surplus: Sequence[Surplus],
     in_the_way: Collection[tuple[ResourceAddress, str]],
     options: PlanOptions,
 ) -> tuple[Step, ...]:
-    steps = order(decisions, deposed, in_the_way=in_the_way)
+    steps = order(
+        decisions,
+        [*deposed, *((one.address, one.remote) for one in surplus)],
+        archived={(one.address, one.remote.id) for one in surplus},
+        in_the_way=in_the_way,
+    )
     if options.refresh:
         return steps
     # No platform was asked: there is no live object to recognise again, only what the state says of it.
@@ -150,8 +157,8 @@ def _moved(
 
 async def _resolved(
     planner: Planner, resources: Sequence[Resource]
-) -> tuple[dict[ResourceAddress, Resource], list[str]]:
-    """The resources with names turned into ids by their platforms."""
+) -> tuple[dict[ResourceAddress, Resource], list[Surplus], list[str]]:
+    """The resources with names turned into ids by their platforms, and what those would have removed."""
     by_platform: dict[str, list[Resource]] = defaultdict(list)
     for resource in resources:
         by_platform[resource.address.platform].append(resource)
@@ -162,9 +169,11 @@ async def _resolved(
     )
     desired: dict[ResourceAddress, Resource] = {}
     complaints: list[Complaint] = []
+    surplus: list[Surplus] = []
     warnings: list[str] = []
     sources = {resource.address: resource for resource in resources}
     for answer in answers:
+        surplus += answer.surplus
         warnings += answer.warnings
         for problem in answer.problems:
             assert problem.address is not None
@@ -173,7 +182,7 @@ async def _resolved(
             desired[resource.address] = resource
     if complaints:
         raise SpecErrors(complaints)
-    return desired, warnings
+    return desired, surplus, warnings
 
 
 async def wished(
@@ -184,7 +193,7 @@ async def wished(
     Both under the addresses that ``[[moved]]`` gives.
     """
     prior, _ = _moved(specs, state)
-    desired, _ = await _resolved(planner, specs.resources)
+    desired, _, _ = await _resolved(planner, specs.resources)
     ids = {str(address): record.remote_id for address, record in prior.items()}
 
     def known(text: str) -> dict[str, str]:

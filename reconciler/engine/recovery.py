@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from reconciler.core.attributes import SECRET, Attributes, marked
-from reconciler.core.model import ResourceAddress, State, Step, Verb
+from reconciler.core.model import ResourceAddress, Reversal, State, Step, Verb
 from reconciler.core.ports import Lock, Reader, ResourceKind, StateBackend
 from reconciler.core.report import Settlement
 from reconciler.engine.commit import close_run
@@ -199,6 +199,13 @@ async def _ask_backward(
                 return (
                     Undone(step.number, left, settled="found on the platform"),
                     f"{address}: its update was rolled back",
+                    True,
+                )
+        case Verb.DELETE if step.reversal is Reversal.UNARCHIVE:
+            if await reader.read(kind.name, step.remote_id) is not None:
+                return (
+                    Undone(step.number, settled="found on the platform"),
+                    f"{address}: restored from the archive",
                     True,
                 )
         case Verb.DELETE:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconciler.core.model import Plan, State
+from reconciler.core.attributes import SECRET, marked
+from reconciler.core.model import Plan, State, Step
 from reconciler.engine.writes import place
 from reconciler.errors import PlanStale, UsageError
 from reconciler.state.replay import Replay
@@ -42,8 +43,14 @@ def rest_of(run: str, tale: Replay, state: State) -> Plan:
     if not left:
         raise UsageError(f"run {run} has no step left to do", hint="`reconciler plan` shows what there is.")
     numbers = {step.number: number for number, step in enumerate(left)}
-    # What the run wrote to is not as the plan saw it: the state says how it is now.
-    written = {place(plan.steps[n].address, plan.steps[n].remote_id) for n in tale.done}
+    # What the run wrote to is not as the plan saw it: the state says how it is now. A secret that was
+    # settled as never written may have been: nothing shows of it but that the object has moved on.
+    maybe = {
+        number
+        for number, failed in tale.failed.items()
+        if failed.settled == "as before" and _has_secret(plan.steps[number])
+    }
+    written = {place(plan.steps[n].address, plan.steps[n].remote_id) for n in in_effect | maybe}
     steps = tuple(
         replace(
             step,
@@ -56,3 +63,7 @@ def rest_of(run: str, tale: Replay, state: State) -> Plan:
     addresses = {step.address for step in steps}
     changes = tuple(change for change in plan.changes if change.address in addresses)
     return replace(plan, base=state.stamp, steps=steps, changes=changes)
+
+
+def _has_secret(step: Step) -> bool:
+    return step.attributes is not None and any(True for _ in marked(step.attributes.values_, SECRET))

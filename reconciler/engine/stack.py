@@ -25,8 +25,10 @@ from reconciler.core.model import (
     NO_STAMP,
     Action,
     Change,
+    Manner,
     Path,
     Plan,
+    Removal,
     Resource,
     ResourceAddress,
     ResourceState,
@@ -189,14 +191,14 @@ class Stack:
                 seen = live.by_identity.get(identity)
                 if seen is not None and place(address, seen.id) not in leaving:
                     moved.append(f"{address} was to be created, and exists now (id {seen.id})")
-                elif record is not None and not step.deposes:
+                elif record is not None and not step.deposes and kind.removal is not Removal.FORGET:
                     back = live.by_id.get(place(address, record.remote_id))
                     if back is not None and place(address, back.id) not in leaving:
                         moved.append(f"{address} was gone, and is there again (id {back.id})")
                 continue
             seen = live.by_id.get(place(address, step.remote_id))
             if step.verb is Verb.FORGET:
-                if seen is not None:
+                if seen is not None and kind.removal is not Removal.FORGET:
                     moved.append(f"{address} was gone, and is there again (id {step.remote_id})")
             elif seen is None:
                 moved.append(f"{address} (id {step.remote_id}) is gone from the platform")
@@ -220,7 +222,9 @@ class Stack:
             change
             for change in plan.changes
             # What a replacement left behind was given up when that was reviewed.
-            if change.action is Action.REPLACE or place(change.address, change.remote_id) not in deposed
+            if change.action is Action.REPLACE
+            or change.manner is Manner.ARCHIVE
+            or place(change.address, change.remote_id) not in deposed
         ]
         used = await usage(self.providers, changes, parallelism=self.parallelism)
         moved = []

@@ -56,7 +56,7 @@ def before_run(run: str, backend: StateBackend, state: State, secrets: Secrets) 
     moves = {step.moved_from: step.address for step in steps if step.moved_from is not None}
     touched = {step.address for step in steps} | moves.keys()
     # What was gone from its platform before the run can only be forgotten again.
-    touched -= {change.address for change in plan.changes if change.action is Action.FORGET}
+    touched -= {one.address for one in plan.changes if one.action is Action.FORGET and not one.remote_id}
     if not touched:
         raise UsageError(f"run {run} left nothing in effect; there is nothing to undo")
     names = _check_later(run, touched, backend)

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 from reconciler.core.attributes import Attributes
 from reconciler.core.diff import fingerprint
 from reconciler.core.model import Remote, ResourceAddress, Step
-from reconciler.core.ports import Provider, ResourceKind
+from reconciler.core.ports import Archive, Provider, ResourceKind
 from reconciler.errors import AlreadyExists, OutcomeUnknown, ProviderError, WriteNotApplied
 
 __all__ = ["Writes", "asked", "differing", "look", "place"]
@@ -26,7 +26,7 @@ _ATTEMPTS: Final = 3
 
 def differing(kind: ResourceKind, wanted: Attributes, live: Remote) -> tuple[str, ...]:
     """The managed attributes in which *live* is not as *wanted*, as far as it can be seen."""
-    seen = live.attributes.values_
+    seen, unseen = live.attributes.values_, kind.write_only | kind.local
 
     def meant(key: str, value: Any) -> Any:
         return kind.defaults.get(key) if value is None else value
@@ -34,7 +34,7 @@ def differing(kind: ResourceKind, wanted: Attributes, live: Remote) -> tuple[str
     return tuple(
         key
         for key, value in wanted.values_.items()
-        if key not in kind.write_only and meant(key, seen.get(key)) != meant(key, value)
+        if key not in unseen and meant(key, seen.get(key)) != meant(key, value)
     )
 
 
@@ -173,6 +173,30 @@ class Writes:
                 platform=step.address.platform,
             )
         raise self._unanswered(step, "deletion")
+
+    async def restore(self, step: Step, remote_id: str) -> Remote:
+        """Take an object out of the archive; what it is then. Twice does no harm."""
+        provider, kind = self._provider(step), self._kind(step)
+        assert isinstance(provider, Archive), "a kind that archives, of a provider that does not"
+        for _ in self._attempts():
+            try:
+                await provider.restore(step.address, remote_id)
+            except OutcomeUnknown:
+                if (found := await asked(provider.read(kind.name, remote_id))) is not None:
+                    return found
+                continue
+            found = await look(
+                lambda: asked(provider.read(kind.name, remote_id)),
+                lambda seen: seen is not None,
+                patience=provider.patience,
+            )
+            if found is not None:
+                return found
+            raise WriteNotApplied(
+                f"{step.address}: the platform accepted to restore {remote_id}, and does not show it",
+                platform=step.address.platform,
+            )
+        raise self._unanswered(step, "restoration")
 
     def _attempts(self) -> Iterator[int]:
         """The tries of one write. None is left once journal or lock is lost: others may be at work."""

@@ -189,7 +189,8 @@ def _change_lines(change: Mapping[str, Any], palette: Palette, width: int) -> It
     action = change["action"]
     source = change["source"]
     where = f" ({source['file']}:{source['line']})" if source else ""
-    symbol = f"{palette.of(action)}{_SYMBOLS[action]}{palette.end}"
+    mark = ">" if change["manner"] and action != "replace" else _SYMBOLS[action]
+    symbol = f"{palette.of(action)}{mark}{palette.end}"
     address = f"{palette.bold}{printable(change['address'])}{palette.end}"
     moved = f", moved from {change['moved_from']}" if change["moved_from"] and action != "move" else ""
     why = printable(change["reason"] + moved)

@@ -167,6 +167,7 @@ def _change_view(change: Change, made: Step | None) -> View:
     return {
         "address": str(change.address),
         "action": str(change.action),
+        "manner": str(change.manner) or None,
         "reason": change.reason,
         "moved_from": str(change.moved_from) if change.moved_from is not None else None,
         "id": change.remote_id or None,

@@ -44,14 +44,16 @@ class CachedSpec(msgspec.Struct, array_like=True, frozen=True):
     """What one file gives.
 
     ``needs`` are other files that it was made from, with their digests; a file
-    that would be used if it were there has the digest ``""``. ``placed`` is
-    false for a pattern, which is on no platform.
+    that would be used if it were there has the digest ``""``. ``files`` are
+    the same for what is no spec: files and folders that a provider looked at.
+    ``placed`` is false for a pattern, which is on no platform.
     """
 
     digest: str
     resources: tuple[CachedResource, ...]
     warnings: tuple[str, ...]
     needs: tuple[tuple[str, str], ...]
+    files: tuple[tuple[str, str], ...]
     placed: bool
 
 

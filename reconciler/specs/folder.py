@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -58,6 +59,27 @@ def _may_hold_specs(link: FilePath, state_directory: FilePath) -> bool:
 def printable(name: str) -> str:
     """A file's name as it can be shown: what is not text, or would move the cursor, is replaced."""
     return CONTROL.sub("\ufffd", os.fsencode(name).decode(errors="replace"))
+
+
+def content_digest(path: FilePath) -> str:
+    """The digest of what is in the file, or in all files below the folder, at *path*; empty for nothing.
+
+    What cannot be read counts as nothing: who reads it says so.
+    """
+    if not path.is_dir():
+        try:
+            return hashlib.sha256(read_bytes(str(path))).hexdigest()
+        except OSError:
+            return ""
+    whole = hashlib.sha256(b"folder\n")
+    for folder, folders, files in os.walk(path):
+        folders.sort()
+        for name in sorted(files):
+            file = FilePath(folder, name)
+            where = os.fsencode(file.relative_to(path))
+            mode = "x" if os.access(file, os.X_OK) else "-"
+            whole.update(where + f"\0{mode}{content_digest(file)}\n".encode())
+    return whole.hexdigest()
 
 
 def read_bytes(path: str) -> bytes:

@@ -12,7 +12,8 @@ every time, over all of them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import dropwhile
@@ -27,7 +28,7 @@ from reconciler.core.ports import Fact, Problem
 from reconciler.errors import Complaint, LimitErrors, SpecErrors
 from reconciler.specs.cache import CachedResource, CachedSpec
 from reconciler.specs.config import StackConfig
-from reconciler.specs.folder import printable, read_bytes, spec_files
+from reconciler.specs.folder import content_digest, printable, read_bytes, spec_files
 from reconciler.specs.merged import Merged, extended_names
 from reconciler.specs.reader import SpecReader
 from reconciler.specs.text import TomlFile, parse, plain_secrets, unreadable
@@ -106,6 +107,7 @@ class _Loader:
     _meant: dict[str, str] = field(default_factory=dict)
     _compared: int = 0
     _specs: dict[str, CachedSpec] = field(default_factory=dict)
+    _files: dict[str, str] = field(default_factory=dict)
 
     def load(self) -> None:
         self._read_files()
@@ -123,7 +125,11 @@ class _Loader:
         sound: dict[str, CachedSpec] = {}
         for name in self._digests:
             known = self.config.cache.spec(name, self._digests[name])
-            if known is not None and all(self._digests.get(other, "") == d for other, d in known.needs):
+            if (
+                known is not None
+                and all(self._digests.get(other, "") == d for other, d in known.needs)
+                and all(self._file_digest(other) == d for other, d in known.files)
+            ):
                 self._specs[name] = sound[name] = known
                 self._extended.update(other for other, _ in known.needs)
             else:
@@ -138,11 +144,11 @@ class _Loader:
         self._check_keys()
         self._check_limits()
         self.config.cache.keep_specs(sound, changed=missed)
+        self.digest = self._whole_digest()
 
     # --- files ---
 
     def _read_files(self) -> None:
-        whole = hashlib.sha256()
         for path, name in sorted(
             spec_files(self.config.directory, self.config.state_directory, self._complain_of_folder),
             key=lambda found: found[1],
@@ -166,9 +172,22 @@ class _Loader:
             self._digests[name] = found = hashlib.sha256(data).hexdigest()
             if self.config.cache.spec(name, found) is None:
                 self._data[name] = data  # to be parsed; the bytes of all others are not needed any more
+
+    def _whole_digest(self) -> str:
+        """The digest of all that the wish comes from: specs, files that they name, ``reconciler.toml``."""
+        whole = hashlib.sha256()
+        for name, found in self._digests.items():
             whole.update(f"{name}\0{found}\n".encode())
+        for name, found in sorted({one for spec in self._specs.values() for one in spec.files}):
+            whole.update(f"{name}\0\0{found}\n".encode())
         whole.update(self.config.digest.encode())
-        self.digest = f"sha256:{whole.hexdigest()}"
+        return f"sha256:{whole.hexdigest()}"
+
+    def _file_digest(self, name: str) -> str:
+        """The digest of a file, or folder, that a spec names, *name* being relative to the stack."""
+        if name not in self._files:
+            self._files[name] = content_digest(self.config.directory / name)
+        return self._files[name]
 
     def _miss(self, name: str, text: str | None = None) -> None:
         """Remember that the file *name* is there, whatever is in it; *text* is what can be seen of that."""
@@ -231,6 +250,7 @@ class _Loader:
                 tuple(reader.resources),
                 tuple(reader.warnings),
                 merged.needs,
+                tuple((one, self._file_digest(one)) for one in self._relative(reader.files)),
                 reader.placed,
             )
         said = self.complaints[before:]
@@ -239,6 +259,9 @@ class _Loader:
             return True
         self._failed.add(str(file.table.get("name", FilePath(name).stem)))
         return False
+
+    def _relative(self, files: Iterable[FilePath]) -> list[str]:
+        return sorted({os.path.relpath(file, self.config.directory) for file in files})
 
     def _merge(self, file: TomlFile) -> Merged | None:
         """The file with what it extends below it, or with what it probably means to extend."""

@@ -51,6 +51,7 @@ class SpecReader:
         self.resources: list[CachedResource] = []
         self.guesses: list[tuple[str, CachedResource]] = []
         self.warnings: list[str] = []
+        self.files: set[FilePath] = set()
         self.placed = True
 
     def read(self, *, guess: bool = False) -> None:
@@ -176,7 +177,7 @@ class SpecReader:
                 fields = plugin.spec_fields(kind) - _STRUCTURE
                 shared = {key: value for key, value in self._merged.table.items() if key in fields}
                 table = overlaid(shared, {key: value for key, value in own.items() if key in fields}, 2)
-                reading = plugin.read_spec(kind, table, Place(platform, name, self._config.directory))
+                reading = plugin.read_spec(kind, table, self._place_of(platform, name))
                 at = shared.keys() - own.keys()
                 found.append([one for one in reading.problems if one.path and one.path[0] in at])
         for problem in found[0] if found else ():
@@ -242,7 +243,8 @@ class SpecReader:
                 )
         self._warn_of_shadows(said, shared, own)
         table = overlaid(shared, own, 2)
-        reading = plugin.read_spec(kind, table, Place(platform, name, self._config.directory))
+        reading = plugin.read_spec(kind, table, self._place_of(platform, name))
+        self.files.update(reading.files)
         for problem in reading.problems:
             self._complain(problem.path, problem.summary, problem.hint, said)
         self.warnings += [f"{self._name}: {text}" for text in reading.warnings]
@@ -278,6 +280,10 @@ class SpecReader:
                 self.guesses.append((said, resource))
             else:
                 self.resources.append(resource)
+
+    def _place_of(self, platform: str, name: str) -> Place:
+        directory = self._config.directory
+        return Place(platform, name, directory, (directory / self._name).parent)
 
     def _ignored(self, platform: str, kind: str, own: Mapping[str, Any]) -> frozenset[str]:
         """The fields that are left out on *platform*."""

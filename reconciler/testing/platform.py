@@ -12,12 +12,13 @@ from typing import Any
 from reconciler.core.attributes import ID, Attributes, canonical, digest, marked
 from reconciler.core.model import (
     Remote,
+    Removal,
     Resource,
     ResourceAddress,
     UsedBy,
     Verb,
 )
-from reconciler.core.ports import Resolution, ResourceKind
+from reconciler.core.ports import Resolution, ResourceKind, Surplus
 from reconciler.errors import (
     AlreadyExists,
     InUse,
@@ -41,8 +42,11 @@ class FakeProvider:
     effect, ``fail_after`` to one that it raises after it. ``lie`` names
     attributes whose writes it accepts and drops. ``hidden`` are ids that a
     listing leaves out, ``foreign`` those of the vendor's own objects. ``used``
-    maps ids to what uses them. Like a real platform it refuses to delete what
-    another object refers to, and to write a reference to what is not there.
+    maps ids to what uses them, ``surplus`` is what `resolve` says is too much.
+    Like a real platform it refuses to delete what another object refers to,
+    and to write a reference to what is not there. What it deletes of a kind
+    that is archived goes to ``archived``, and comes out of there when it is
+    made again.
     """
 
     def __init__(
@@ -77,6 +81,8 @@ class FakeProvider:
         self.hidden: set[str] = set()
         self.foreign: set[str] = set()
         self.used: dict[str, tuple[UsedBy, ...]] = {}
+        self.surplus: tuple[Surplus, ...] = ()
+        self.archived: dict[str, tuple[str, _Stored]] = {}
         self.closed = False
         self._ids = itertools.count(1)
         # Ids by identity, and ids of those that refer, by what they refer to: as they once were, so
@@ -96,7 +102,8 @@ class FakeProvider:
         self._keep(remote_id, kind, {**stored.attributes, **attributes}, stored.version + 1)
 
     def _keep(self, remote_id: str, kind: str, attributes: Mapping[str, Any], version: int) -> None:
-        values = {k: v for k, v in attributes.items() if v is not None}
+        local = self.kinds[kind].local
+        values = {k: v for k, v in attributes.items() if v is not None and k not in local}
         self.objects[remote_id] = (kind, _Stored(values, version))
         self._named[self._identity(kind, values)].add(remote_id)
         for _, wanted in marked(values, ID):
@@ -187,7 +194,7 @@ class FakeProvider:
 
     async def resolve(self, resources: Sequence[Resource]) -> Resolution:
         """See `Reader.resolve`: there are no names to resolve."""
-        return Resolution(tuple(resources))
+        return Resolution(tuple(resources), surplus=self.surplus)
 
     async def place(self, attributes: Attributes) -> str:
         """See `Reader.place`: everything is in one."""
@@ -203,7 +210,14 @@ class FakeProvider:
             if self._identified(address.kind, attributes) is not None:
                 raise AlreadyExists(f"{address} exists", platform=self.name, status=409)
             self._check_references(attributes)
-            return self.put(address.kind, **{k: v for k, v in attributes.items() if k not in self.lie})
+            written = {k: v for k, v in attributes.items() if k not in self.lie}
+            wanted = self._identity(address.kind, written)
+            for remote_id, (kind, stored) in self.archived.items():
+                if self._identity(kind, stored.attributes) == wanted:
+                    del self.archived[remote_id]
+                    self._keep(remote_id, kind, written, stored.version + 1)
+                    return remote_id
+            return self.put(address.kind, **written)
 
     async def update(
         self, address: ResourceAddress, remote_id: str, attributes: Attributes, *, previous: Remote
@@ -220,7 +234,20 @@ class FakeProvider:
         with self._call(f"delete {address.kind}.{address.name}"):
             if remote_id in self.objects and (user := self._user(remote_id)) is not None:
                 raise InUse(f"{user} uses {remote_id}", platform=self.name, status=412)
-            self.objects.pop(remote_id, None)
+            kind = self.kinds[address.kind]
+            if kind.removal is Removal.FORGET:
+                raise Rejected("there is no way to delete", platform=self.name, status=405)
+            gone = self.objects.pop(remote_id, None)
+            if gone is not None and kind.removal is Removal.ARCHIVE:
+                self.archived[remote_id] = gone
+
+    async def restore(self, address: ResourceAddress, remote_id: str) -> None:
+        """See `Archive.restore`."""
+        with self._call(f"restore {address.kind}.{address.name}"):
+            if remote_id in self.archived:
+                self.objects[remote_id] = self.archived.pop(remote_id)
+            elif remote_id not in self.objects:
+                raise NotFound(f"{remote_id} is gone", platform=self.name, status=404)
 
     async def close(self) -> None:
         """See `Provider.close`."""

@@ -28,6 +28,7 @@ from reconciler.core.model import (
     Lifecycle,
     Move,
     Remote,
+    Removal,
     Resource,
     ResourceAddress,
     ResourceState,
@@ -69,6 +70,23 @@ KINDS = (
     ResourceKind("tower", ("name", "shape"), immutable=frozenset({"shape"})),
     # Its secret can be written over.
     ResourceKind("safe", ("name",), write_only=frozenset({"code"}), unreadable="the code is never shown"),
+    # Never deleted: put away, and taken out again. Its text makes a new version.
+    ResourceKind(
+        "scroll",
+        ("name",),
+        local=frozenset({"source"}),
+        versioned=frozenset({"text", "version"}),
+        removal=Removal.ARCHIVE,
+    ),
+    # There for good; what is carved cannot be changed, and of its marks none can be taken out.
+    ResourceKind(
+        "stone",
+        ("name", "version"),
+        immutable=frozenset({"name", "version"}),
+        final={"status": "carved"},
+        removal=Removal.FORGET,
+    ),
+    ResourceKind("wall", ("name",), additive=frozenset({"marks"})),
 )
 
 
@@ -162,13 +180,13 @@ class Platform(FakeProvider):
         ended = {
             one.step for one in records if not isinstance(one, Intended | Undoing) and hasattr(one, "step")
         }
-        inverse = {Verb.CREATE: "delete", Verb.DELETE: "create", Verb.UPDATE: "update"}
+        inverse = {Verb.CREATE: {"delete"}, Verb.DELETE: {"create", "restore"}, Verb.UPDATE: {"update"}}
         for one in records:
             if isinstance(one, Intended | Undoing):
                 step = folded.step(one.step)
-                wanted = str(step.verb) if isinstance(one, Intended) else inverse.get(step.verb)
+                wanted = {str(step.verb)} if isinstance(one, Intended) else inverse.get(step.verb, set())
                 still_open = isinstance(one, Undoing) or one.step not in ended
-                if still_open and wanted == verb and str(step.address) == f"{self.name}.{name}":
+                if still_open and verb in wanted and str(step.address) == f"{self.name}.{name}":
                     return True
         return False
 
@@ -197,6 +215,10 @@ class Platform(FakeProvider):
     async def delete(self, address: ResourceAddress, remote_id: str) -> None:
         await self._breathe()
         await super().delete(address, remote_id)
+
+    async def restore(self, address: ResourceAddress, remote_id: str) -> None:
+        await self._breathe()
+        await super().restore(address, remote_id)
 
 
 class Backend(MemoryBackend):
@@ -234,6 +256,7 @@ class Moment:
 
     what: str
     objects: dict[str, tuple[str, Any]]
+    archived: dict[str, tuple[str, Any]]
     state: State | None
     journals: dict[str, list[Record]]
     open_runs: list[str]
@@ -485,6 +508,7 @@ class Laboratory:
             Moment(
                 what,
                 dict(self.provider.objects),
+                dict(self.provider.archived),
                 self.backend.state,
                 journals,
                 list(self.backend.open_runs),
@@ -497,6 +521,7 @@ class Laboratory:
         provider = Platform(self.provider.name, patience=self.provider.patience)
         for remote_id, (kind, stored) in moment.objects.items():
             provider._keep(remote_id, kind, stored.attributes, stored.version)
+        provider.archived = dict(moment.archived)
         provider._ids = itertools.count(moment.next_id)
         journals = {run: list(records) for run, records in moment.journals.items()}
         backend = Backend("test", moment.state, journals, list(moment.open_runs))

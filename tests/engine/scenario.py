@@ -23,6 +23,8 @@ box lost size=1
 safe deep code=$SAFE size=1
 key hub secret=$HUB
 box guest uses=@key.hub
+scroll song text=first version=1 source=here
+scroll tale text=told
 """
 
 AFTER = """
@@ -40,6 +42,7 @@ box found size=5 colour=red
 box taken size=9 !adopt
 key ngc secret=$NGC
 box miner uses=@key.ngc
+scroll song text=second version=2 source=there
 """
 
 STEPS = """
@@ -54,6 +57,7 @@ update box.taken
 create key.ngc
 create box.miner
 update safe.deep
+update scroll.song
 create tower.high
 update box.user
 delete box.base
@@ -61,6 +65,7 @@ create box.base
 update box.user
 delete box.guest
 delete key.hub
+delete scroll.tale
 delete tower.high
 """
 
@@ -76,6 +81,8 @@ box.taken size=1
 box.user size=1 uses=@box.base
 key.hub secret=hub-password-1
 safe.deep code=safe-password-1 size=1
+scroll.song text=first version=1
+scroll.tale text=told
 tower.high shape=round size=1
 """
 
@@ -92,6 +99,7 @@ box.taken size=9
 box.user size=1 uses=@box.base
 key.ngc secret=ngc-password-1
 safe.deep code=safe-password-1 size=2
+scroll.song text=second version=2
 tower.high shape=square size=1
 """
 

@@ -43,7 +43,7 @@ LAST_WRITE = "delete tower.high"
 
 def is_write(call: str) -> bool:
     """Whether a call may change the platform."""
-    return call.startswith(("create", "update", "delete"))
+    return call.startswith(("create", "update", "delete", "restore"))
 
 
 CALLS = calls_of(no_trouble, "rollback")

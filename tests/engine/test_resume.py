@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from engine.laboratory import Laboratory, run
+from engine.laboratory import SECRETS, Laboratory, run
 from engine.scenario import AFTER, laboratory, plan_after, wrongs_in_the_end
 from engine.test_random_worlds import prepared, stacks
 from hypothesis import assume, given, settings
@@ -152,6 +152,21 @@ def test_each_moment_of_a_run_can_be_resumed_from() -> None:
             found[f"{number} {moment.what}"] = wrongs_in_the_end(later, laboratory()[1])
     assert len(found) > 20
     assert {moment: wrong for moment, wrong in found.items() if wrong} == {}
+
+
+def test_a_secret_that_was_written_without_anybody_knowing_is_written_again() -> None:
+    """The platform shows nothing of it but that the object has moved on."""
+    lab = Laboratory()
+    lab.apply("safe e code=$SAFE")
+    lab.watch()
+    lab.apply("safe e code=$NGC")
+    written = next(moment for moment in lab.moments if moment.what == "after update safe.e")
+    later = lab.after_power_cut(written)
+    settled = later.settle()
+    assert settled is not None
+    assert settled.findings == ("fake.safe.e: not updated",)
+    assert later.resume(settled.run, "safe e code=$NGC").outcome == "applied"
+    assert later.provider.world() == {"safe.e": {"name": "e", "code": SECRETS["NGC"]}}
 
 
 @settings(max_examples=80, deadline=None)

@@ -367,7 +367,7 @@ def test_a_known_stack_is_read_without_the_heavy_libraries(stack) -> None:
 def test_only_files_of_the_stack_are_remembered(tmp_path: Path) -> None:
     """What went away is forgotten, so that the cache does not grow for ever."""
     path = tmp_path / "cache"
-    one, other = (CachedSpec(digest, (), (), (), True) for digest in "ab")
+    one, other = (CachedSpec(digest, (), (), (), (), True) for digest in "ab")
     first = Cache(path, "1")
     first.keep_config("c", b'{"a":1}')
     first.keep_specs({"one": one, "other": other}, changed=True)

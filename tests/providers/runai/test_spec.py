@@ -24,7 +24,7 @@ from reconciler.providers.runai.spec import MODELS, read_spec
 
 CREDENTIAL_ID = "0b6a3f5e-77d1-4c57-9c0e-51a2d4f6b803"
 CLUSTER_ID = "3f1b7c2e-9a54-4d0e-8c61-2b7e5d90a111"
-PLACE = Place("runai", "lab", Path())
+PLACE = Place("runai", "lab", Path(), Path())
 SMALLEST: Mapping[str, Mapping[str, Any]] = {
     "environment": {"image": "python:3.11", "scope": "tenant"},
     "compute": {"scope": "tenant"},
@@ -892,8 +892,8 @@ def test_nothing_can_be_named_like_a_marker(
 def test_a_name_has_at_most_253_characters() -> None:
     """Wherever it is given."""
     table = SMALLEST["environment"]
-    assert read_spec("environment", table, Place("runai", "x" * 253, Path())).problems == ()
-    (problem,) = read_spec("environment", table, Place("runai", "x" * 254, Path())).problems
+    assert read_spec("environment", table, Place("runai", "x" * 253, Path(), Path())).problems == ()
+    (problem,) = read_spec("environment", table, Place("runai", "x" * 254, Path(), Path())).problems
     assert (problem.path, problem.summary) == (("name",), "the name has 254 characters, more than 253")
     (problem,) = read_spec("environment", {**table, "name": "x" * 254}, PLACE).problems
     assert (problem.path, problem.summary) == (("name",), "`name` must have at most 253 characters")
