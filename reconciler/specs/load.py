@@ -20,6 +20,8 @@ from itertools import dropwhile
 from pathlib import Path as FilePath
 from typing import Any, Final
 
+import msgspec
+
 from reconciler.core.attributes import REF, Attributes, marked
 from reconciler.core.model import Lifecycle, Path, Resource, ResourceAddress, Source, SpecSet
 from reconciler.core.planner import shortest_cycle
@@ -245,12 +247,19 @@ class _Loader:
                 self._asks.append((resource, one.asks))
                 self._spelled[name, one.platform] = spelling
                 self._facts.append((resource, one.facts))
+            files = tuple((one, self._file_digest(one)) for one in self._relative(reader.files))
+            if files and self._reads_otherwise(name, merged, reader):
+                self.complaints.append(
+                    Complaint(
+                        "a file that this spec names was changed while it was read", name, hint="Run again."
+                    )
+                )
             self._specs[name] = CachedSpec(
                 self._digests[name],
                 tuple(reader.resources),
                 tuple(reader.warnings),
                 merged.needs,
-                tuple((one, self._file_digest(one)) for one in self._relative(reader.files)),
+                files,
                 reader.placed,
             )
         said = self.complaints[before:]
@@ -259,6 +268,15 @@ class _Loader:
             return True
         self._failed.add(str(file.table.get("name", FilePath(name).stem)))
         return False
+
+    def _reads_otherwise(self, name: str, merged: Merged, first: SpecReader) -> bool:
+        """Whether the spec comes to something else now that the files that it names are digested.
+
+        Or the cache would take what they said for what is in the digest.
+        """
+        again = SpecReader(self.config, name, merged)
+        again.read(guess=merged.is_guess)
+        return msgspec.json.encode(again.resources) != msgspec.json.encode(first.resources)
 
     def _relative(self, files: Iterable[FilePath]) -> list[str]:
         return sorted({os.path.relpath(file, self.config.directory) for file in files})

@@ -40,7 +40,7 @@ class Boxes:
     }
     _fields: Mapping[str, frozenset[str]] = {
         "key": frozenset({"name", "secret", "owner"}),
-        "environment": frozenset({"name", "image", "colour", "labels", "key"}),
+        "environment": frozenset({"name", "image", "colour", "labels", "key", "contents"}),
     }
 
     def read_settings(self, table: Mapping[str, Any]) -> tuple[Any, tuple[Problem, ...]]:
@@ -58,8 +58,13 @@ class Boxes:
             values["secret"] = {SECRET: values["secret"]}
         if "key" in values:
             values["key"] = {REF: f"{place.platform}.key.{values['key']}"}
+        files: tuple[Path, ...] = ()
+        if "contents" in values:
+            files = (place.folder / values["contents"],)
+            found = sorted(files[0].rglob("*")) if files[0].is_dir() else [files[0]]
+            values["contents"] = [one.read_text() for one in found if one.is_file()]
         facts = (Fact("image", values["image"], ("image",)),) if "image" in values else ()
-        return SpecReading((Draft(kind, values, facts),), problems)
+        return SpecReading((Draft(kind, values, facts),), problems, files=files)
 
     def spec_schema(self, kind: str) -> Mapping[str, Any]:
         return {"type": "object", "properties": {key: {} for key in sorted(self._fields[kind])}}

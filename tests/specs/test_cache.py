@@ -282,6 +282,76 @@ def test_a_file_that_changes_while_it_is_read_is_not_remembered(stack) -> None:
     assert outcome(stack) == afresh(stack)
 
 
+def contents(stack) -> Any:
+    """What the one spec says of the files that it names, and the digest of all."""
+    specs = stack.load()
+    (resource,) = specs.resources
+    return resource.attributes["contents"], specs.digest
+
+
+def test_a_file_that_a_spec_names_counts_as_part_of_it(stack) -> None:
+    """Its path is relative to the spec; another content is another digest, and is read again."""
+    stack.with_boxes()
+    stack.write("below/lab.toml", 'contents = "notes.txt"\non.shelf = {}\n')
+    stack.write("below/notes.txt", "first")
+    assert contents(stack) == contents(stack)
+    before, digest = contents(stack)
+    stack.write("below/notes.txt", "second")
+    now, other = contents(stack)
+    assert (before, now) == (["first"], ["second"])
+    assert digest != other
+    assert contents(stack) == afresh_contents(stack)
+
+
+def afresh_contents(stack) -> Any:
+    """The same without a cache."""
+    cache(stack).unlink()
+    return contents(stack)
+
+
+def test_a_folder_that_a_spec_names_counts_with_all_that_is_in_it(stack) -> None:
+    """What is added, removed, renamed or made executable is a change."""
+    stack.with_boxes()
+    stack.write("lab.toml", 'contents = "folder"\non.shelf = {}\n')
+    one = stack.write("folder/deep/one.txt", "one")
+    seen = [contents(stack)]
+    stack.write("folder/two.txt", "two")
+    seen.append(contents(stack))
+    one.rename(one.with_name("other.txt"))
+    seen.append(contents(stack))
+    one.with_name("other.txt").chmod(0o755)
+    seen.append(contents(stack))
+    assert [found for found, _ in seen] == [["one"], ["one", "two"], ["one", "two"], ["one", "two"]]
+    assert len({digest for _, digest in seen}) == 4
+    assert contents(stack) == afresh_contents(stack)
+
+
+def test_a_file_that_a_spec_names_and_that_changes_while_it_is_read_is_not_remembered(stack) -> None:
+    """The reading and the digest have to be of the same bytes."""
+    stack.with_boxes()
+    stack.write("lab.toml", 'contents = "notes.txt"\non.shelf = {}\n')
+    stack.write("notes.txt", "first")
+    config = stack.settings()
+    real = config.plugins["boxes"]
+
+    class Slow:
+        """Boxes, with somebody who saves the file behind the reader's back."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(real, name)
+
+        def read_spec(self, *arguments: Any) -> Any:
+            reading = real.read_spec(*arguments)
+            stack.write("notes.txt", "second")
+            return reading
+
+    with pytest.raises(SpecErrors) as caught:
+        load_specs(replace(config, plugins={**config.plugins, "boxes": Slow()}))
+    (complaint,) = caught.value.complaints
+    assert complaint.summary == "a file that this spec names was changed while it was read"
+    assert contents(stack)[0] == ["second"]
+
+
 def test_only_the_owner_can_read_it(stack) -> None:
     """Whatever the umask; and git ignores it, wherever the state is kept."""
     stack.write("lab.toml", LAB)
