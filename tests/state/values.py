@@ -14,6 +14,7 @@ from reconciler.core.model import (
     Change,
     FieldChange,
     Holder,
+    Manner,
     Phase,
     Plan,
     ResourceAddress,
@@ -107,6 +108,7 @@ FIELDS[Change] = {
     "risks": several(texts),
     "irreversible": texts,
     "used_by": several(st.builds(UsedBy, **FIELDS[UsedBy])),
+    "manner": st.sampled_from(Manner),
 }
 FIELDS[Step] = {
     "number": numbers,
