@@ -19,6 +19,7 @@ from wire import JUPYTER, SECURITY, TENSORBOARD, serving
 from reconciler.providers.emulator import Fault, Faults, Store
 from reconciler.providers.runai import api
 from reconciler.providers.runai.emulator import Options, add_access_key, add_workload, build_app, refuse
+from reconciler.providers.runai.emulator.secrets import digest_of
 
 EAST = "3f1b7c2e-9a54-4d0e-8c61-2b7e5d90a111"
 WEST = "8d52a6f0-1c3b-4e97-b5a8-6f04c9e7d222"
@@ -1235,6 +1236,22 @@ class TestCredentials:
             {"s": False, "s-wal": False, "s-shm": False, "after": False},
             ["c"] * 5,
         )
+
+    @pytest.mark.parametrize(("segment", "sent", "kept"), CREDENTIALS)
+    def test_a_digest_tells_which_secret_a_credential_got(
+        self, platform: Platform, segment: str, sent: dict[str, Any], kept: dict[str, Any]
+    ) -> None:
+        """In the file alone, under a salt of its own, until the credential is deleted."""
+        created = platform.create("c", sent, KIND[segment].path)
+        digests = "SELECT name, digest FROM runai_secret WHERE asset_id = ?"
+        found = dict(platform.store.rows(digests, (created["meta"]["id"],)))
+        salt = platform.store.row("SELECT value FROM runai_setting WHERE name = 'signing_key'")
+        assert salt is not None
+        assert set(found.values()) == {digest_of(salt[0], SECRET)} != {digest_of("other", SECRET)}
+        said = platform.send("GET", api.CREDENTIALS).text + json.dumps(created)
+        assert [one for one in found.values() if one in said] == []
+        platform.ask("DELETE", f"{KIND[segment].path}/{created['meta']['id']}")
+        assert platform.store.rows(digests, (created["meta"]["id"],)) == []
 
     @pytest.mark.parametrize("segment", ["generic-secret", "docker-registry", "access-key", "password"])
     def test_a_kubernetes_secret_may_be_named_instead(self, platform: Platform, segment: str) -> None:

@@ -23,6 +23,7 @@ from reconciler.providers.runai.emulator.assets import (
 from reconciler.providers.runai.emulator.birth import give_birth
 from reconciler.providers.runai.emulator.listings import DEPARTMENTS, PROJECTS, Listing
 from reconciler.providers.runai.emulator.organisation import Organisation
+from reconciler.providers.runai.emulator.secrets import install_secrets
 from reconciler.providers.runai.emulator.store import FORMAT, SCHEMA
 from reconciler.providers.runai.emulator.tokens import Checked, Tokens
 
@@ -61,6 +62,7 @@ def build_app(
     UUID each time. Raises ValueError when the store holds another format.
     """
     store.install("runai", FORMAT, SCHEMA, lambda db: give_birth(db, new_id() + new_id()))
+    install_secrets(store)
     tokens = Tokens(store, clock, lifetime=options.token_lifetime)
     assets = Assets(store, clock=clock, new_id=new_id, put=options.put, unique=options.unique)
     organisation = Organisation(store, page_size=options.page_size)

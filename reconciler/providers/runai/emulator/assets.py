@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
@@ -25,9 +26,11 @@ from reconciler.providers.runai.emulator.checks import (
     check_environment,
     credentials_in,
     refer,
+    secrets_in,
     without_secrets,
 )
 from reconciler.providers.runai.emulator.filters import Filter, asks_compliance, asset_filter
+from reconciler.providers.runai.emulator.secrets import drop_secrets, keep_secrets
 from reconciler.providers.runai.emulator.store import (
     Birth,
     Stored,
@@ -212,6 +215,7 @@ class Assets:
         who: str,
         *,
         credential_ids: Sequence[str] = (),
+        secrets: Mapping[str, str] = MappingProxyType({}),
     ) -> Answer:
         kind = resource.kind
         assert kind is not None
@@ -222,6 +226,7 @@ class Assets:
             asset_id = self._new_id()
             moment = microseconds(self._clock())
             refer(db, asset_id, place, credential_ids)
+            keep_secrets(db, asset_id, secrets)
             birth = Birth(asset_id, resource.family, kind, place, spec, who, moment, cluster_info)
             return Answer(202, insert_asset(db, meta, birth))
 
@@ -284,6 +289,7 @@ class Assets:
             keep_past(db, stored.seq, max(microseconds(self._clock()), stored.since + 1))
             db.execute("DELETE FROM runai_asset WHERE seq = ?", (stored.seq,))
             db.execute("DELETE FROM runai_reference WHERE environment_id = ?", (asset_id,))
+            drop_secrets(db, asset_id)
         if resource.credential is not None and resource.credential.deleted == 204:
             return _NO_CONTENT
         return _ACCEPTED
@@ -419,12 +425,14 @@ class Assets:
         def create(call: Call, who: str) -> Answer:
             request = decoded(decoder, call.body)
             spec = encode(without_secrets(credential, request.spec))
-            return self._create(resource, request.meta, spec, who)
+            return self._create(
+                resource, request.meta, spec, who, secrets=secrets_in(credential, request.spec)
+            )
 
         return create
 
     def update_credential(self, call: Call, who: str, resource: Resource) -> Answer:
-        """``PUT`` on a credential: its description; the new secret is checked by its struct and forgotten."""
+        """``PUT`` on a credential: its description. A new secret is a new credential."""
         request = decoded(_CREDENTIAL_UPDATE, call.body)
         with self._store.write() as db:
             stored = self._found(db, resource, call.params["id"])

@@ -75,10 +75,7 @@ def without_secrets(credential: api.CredentialKind, spec: Struct) -> dict[str, o
 
     Refuses a spec that names no existing secret and lacks a part of the credential.
     """
-    sent = {
-        name: getattr(spec, attribute)
-        for name, attribute in zip(spec.__struct_encode_fields__, spec.__struct_fields__, strict=True)
-    }
+    sent = _sent(spec)
     if sent.get("existingSecretName") is None:
         missing = [name for name, value in sent.items() if name != "existingSecretName" and not value]
         if missing:
@@ -91,3 +88,22 @@ def without_secrets(credential: api.CredentialKind, spec: Struct) -> dict[str, o
     if isinstance(spec, api.GenericSecretSpec) and spec.key_value_pairs is not None:
         kept["keyValuePairs"] = [{"key": pair.key} for pair in spec.key_value_pairs]
     return {**kept, "keyId": 1}
+
+
+def secrets_in(credential: api.CredentialKind, spec: Struct) -> dict[str, str]:
+    """The values of a credential's spec that are secret, by the name of their key or field."""
+    if isinstance(spec, api.GenericSecretSpec):
+        return {pair.key: pair.value for pair in spec.key_value_pairs or () if pair.value is not None}
+    return {
+        name: str(value)
+        for name, value in _sent(spec).items()
+        if value is not None and name not in credential.keeps
+    }
+
+
+def _sent(spec: Struct) -> dict[str, object]:
+    """The fields of *spec* under the names that they have on the wire."""
+    return {
+        name: getattr(spec, attribute)
+        for name, attribute in zip(spec.__struct_encode_fields__, spec.__struct_fields__, strict=True)
+    }

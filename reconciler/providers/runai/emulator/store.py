@@ -2,7 +2,7 @@
 
 An asset is kept as the text it is answered with; the columns beside it are what
 lists filter by. ``runai_past`` keeps, for lists that lag, what was replaced or
-deleted lately. No secret value is stored.
+deleted lately. No secret value is stored; of each there is a digest (`secrets`).
 """
 
 from __future__ import annotations
