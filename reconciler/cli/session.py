@@ -215,6 +215,7 @@ class Session:
                 shown=may_be_shown,
                 parallelism=self.parallelism,
                 tool=f"reconciler {__version__}",
+                config_digest=self.config.digest,
                 stop=stop,
             )
         finally:

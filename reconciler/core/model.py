@@ -377,7 +377,8 @@ class Plan:
     ``partial`` says in words what ``--target`` and ``--exclude`` left out.
     ``refusals`` are thresholds and policies that forbid it as it stands.
     ``undoes`` is the run that it takes back; such a plan, like that of a
-    destroy, does not come from the specs.
+    destroy, does not come from the specs. ``config_digest`` is over the bytes
+    of ``reconciler.toml``: platforms and policy decide on every plan.
     """
 
     stack: str
@@ -392,6 +393,7 @@ class Plan:
     tool: str = ""
     destroy: bool = False
     undoes: str = ""
+    config_digest: str = ""
 
     @property
     def is_empty(self) -> bool:

@@ -72,6 +72,7 @@ class ResourceKind:
     which a key can be set and changed, but taken out only with a new object.
     ``final``: values after which nothing about the object can be changed.
     ``removal``: what a platform does instead of deleting.
+    ``facts`` gives what a policy may limit of an object with such attributes.
     """
 
     name: str
@@ -85,6 +86,9 @@ class ResourceKind:
     additive: frozenset[str] = frozenset()
     final: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     removal: Removal = Removal.DELETE
+    facts: Callable[[Mapping[str, Any]], Iterable[Fact]] = field(
+        default=lambda attributes: (), compare=False, repr=False
+    )
 
     def identity_of(self, attributes: Attributes) -> tuple[str, ...]:
         """The natural key that these attributes give an object."""
@@ -94,7 +98,7 @@ class ResourceKind:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """Something about a draft that a policy may limit: ``gpus``, 4, and where the spec says it."""
+    """Something that a policy may limit: ``gpus``, 4, and where a spec, or an attribute, says it."""
 
     name: str
     value: Any

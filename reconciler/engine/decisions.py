@@ -38,6 +38,7 @@ class Planner:
     tool: str
     complain: Callable[[Resource, Problem], Complaint]
     shown: Callable[[Path, Any], bool]
+    config_digest: str = ""
 
 
 class Decisions:

@@ -106,6 +106,7 @@ async def make_plan(planner: Planner, specs: SpecSet, state: State, options: Pla
         partial=partial,
         tool=planner.tool,
         destroy=options.destroy,
+        config_digest=planner.config_digest,
     )
     left_out = work.decisions.keys() - {decision.change.address for decision in decisions}
     return Planned(plan, {address: one for address, one in work.seen.items() if address not in left_out})

@@ -38,7 +38,7 @@ from reconciler.core.model import (
     Verb,
 )
 from reconciler.core.planner import plan_digest
-from reconciler.core.policy import Policy
+from reconciler.core.policy import Policy, limits
 from reconciler.core.ports import Lock, Problem, Provider, Reader, Reporter, StateBackend
 from reconciler.core.report import Drifted, DriftReport, Outcome, RunReport, Settlement
 from reconciler.engine.commit import close_run
@@ -75,8 +75,8 @@ class Stack:
     """One stack, opened for one command.
 
     *now* gives RFC 3339 text, *new_run* a new run id, *new_lineage* and
-    *new_key* what a first state needs. *stop* turns true when the user wants
-    the run to end.
+    *new_key* what a first state needs. *config_digest* is over the bytes of
+    ``reconciler.toml``. *stop* turns true when the user wants the run to end.
     """
 
     name: str
@@ -93,6 +93,7 @@ class Stack:
     shown: Callable[[Path, Any], bool]
     parallelism: int = 10
     tool: str = ""
+    config_digest: str = ""
     stop: Callable[[], bool] = field(default=lambda: False)
 
     async def settle(
@@ -125,17 +126,30 @@ class Stack:
         """What would bring the platforms back to before *run*. See `before_run`."""
         state = self.remembered()
         found = before_run(run, self.backend, state, self.secrets)
-        if self.policy.limits_specs:
-            said = "The policy's limits on specs are not checked: this is what was there before."
-            found = replace(found, specs=replace(found.specs, warnings=(*found.specs.warnings, said)))
         targets = tuple(escape(str(address)) for address in sorted(found.addresses))
         planned = await make_plan(self.planner(), found.specs, state, replace(options, targets=targets))
         plan = planned.plan
         changes = tuple(
             replace(change, source=None, reason=f"back to before run {run}") for change in plan.changes
         )
+        # No spec says what is written, so nothing else held it against the policy.
+        refusals = (*plan.refusals, *self._over_limits(plan))
         # Nobody asked for a part of it: what is left out is no part of the run.
-        return replace(planned, plan=replace(plan, undoes=run, changes=changes, partial=()))
+        undoing = replace(plan, undoes=run, changes=changes, refusals=refusals, partial=())
+        return replace(planned, plan=undoing)
+
+    def _over_limits(self, plan: Plan) -> tuple[str, ...]:
+        """What *plan* would write that the policy does not allow, a line each."""
+        found = [
+            f"{step.address}: {said}"
+            for step in plan.steps
+            if step.verb in (Verb.CREATE, Verb.UPDATE) and step.attributes is not None
+            for _, said in limits(
+                self.policy,
+                self.providers[step.address.platform].kinds[step.address.kind].facts(step.attributes),
+            )
+        ]
+        return tuple(dict.fromkeys(found))
 
     async def resume(self, run: str, specs: SpecSet) -> Planned:
         """The rest of a run that was cut off, ready to apply. See `rest_of` and `verify`."""
@@ -147,7 +161,14 @@ class Stack:
     def planner(self) -> Planner:
         """What making plans needs of this stack."""
         return Planner(
-            self.providers, self.policy, self.secrets, self.parallelism, self.tool, self.complain, self.shown
+            self.providers,
+            self.policy,
+            self.secrets,
+            self.parallelism,
+            self.tool,
+            self.complain,
+            self.shown,
+            self.config_digest,
         )
 
     async def verify(self, plan: Plan, specs: SpecSet) -> Planned:
@@ -160,7 +181,9 @@ class Stack:
             moved.append(_moved_state(plan.base, state.stamp))
         if plan.tool != self.tool:
             moved.append(f"the plan was made by {plan.tool or 'another program'}; this is {self.tool}")
-        if not plan.destroy and not plan.undoes and plan.specs_digest != specs.digest:
+        if plan.config_digest != self.config_digest:
+            moved.append("reconciler.toml is not as it was when the plan was made")
+        elif not plan.destroy and not plan.undoes and plan.specs_digest != specs.digest:
             moved.append("the specs are not those that the plan was made from")
         if not moved:
             moved += await self._moved_objects(plan, state)

@@ -163,6 +163,21 @@ def test_an_undoing_that_policy_forbids_is_not_saved(lab: Project) -> None:
     lab.run("undo", run, "--out", "back.plan", "--allow-deletes").succeeded()
 
 
+def test_a_saved_undoing_is_stale_once_the_policy_is_another(lab: Project) -> None:
+    """It was checked against the one of then; a new plan is checked against the one of now."""
+    lab.write("a.toml", LAB + "[compute]\ngpu = 4\n")
+    lab.run("apply", "--auto-approve").succeeded()
+    lab.write("a.toml", LAB)
+    lab.run("apply", "--auto-approve", "--allow-deletes").succeeded()
+    run = lab.run("history", "--json").events[0]["id"]
+    lab.run("undo", run, "--out", "back.plan").succeeded()
+    lab.config('[policy]\nmax_gpus = 2\nallowed_images = ["python:*"]\n')
+    found = lab.run("apply", "back.plan")
+    assert (found.code, "reconciler.toml is not as it was when the plan was made" in found.err) == (5, True)
+    found = lab.run("undo", run, "--out", "back.plan")
+    assert (found.code, "runai.compute.a: 4 GPUs; the policy allows 2" in found.err) == (3, True)
+
+
 # --- --deadline ---
 
 

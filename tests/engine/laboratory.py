@@ -40,7 +40,7 @@ from reconciler.core.model import (
     Verb,
 )
 from reconciler.core.policy import Policy
-from reconciler.core.ports import Journal, Lock, ResourceKind
+from reconciler.core.ports import Fact, Journal, Lock, ResourceKind
 from reconciler.core.report import RunReport, Settlement
 from reconciler.engine.secrets import Secrets
 from reconciler.engine.stack import Planned, PlanOptions, Stack
@@ -58,7 +58,13 @@ PLATFORM = "fake"
 SECRETS = {"HUB": "hub-password-1", "NGC": "ngc-password-1", "SAFE": "safe-password-1"}
 
 KINDS = (
-    ResourceKind("box", ("name",), immutable=frozenset({"shape"}), defaults={"colour": "white"}),
+    ResourceKind(
+        "box",
+        ("name",),
+        immutable=frozenset({"shape"}),
+        defaults={"colour": "white"},
+        facts=lambda values: [Fact("gpus", values["gpus"], ("gpus",))] if values.get("gpus") else [],
+    ),
     ResourceKind(
         "key",
         ("name",),
@@ -272,6 +278,7 @@ class Laboratory:
     environment: dict[str, str] = field(default_factory=lambda: dict(SECRETS))
     policy: Policy = field(default_factory=lambda: Policy(max_delete_fraction=1.0))
     parallelism: int = 3
+    config: str = ""
     events: list[Event] = field(default_factory=list)
     moments: list[Moment] = field(default_factory=list)
     stop: Callable[[], bool] = lambda: False
@@ -301,6 +308,7 @@ class Laboratory:
             shown=lambda path, value: "typed-in" not in str(value),
             parallelism=self.parallelism,
             tool="test",
+            config_digest=self.config,
             stop=lambda: self.stop(),
         )
 

@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from reconciler.core.policy import Policy
-from reconciler.errors import PlanImpossible, Rejected, UsageError
+from reconciler.errors import PlanImpossible, PlanRefused, PlanStale, Rejected, UsageError
 
 ALWAYS = (
     "The specs still say what this undoes: the next plan would do it again. Take the change back in git, too."
@@ -254,15 +254,35 @@ def test_what_has_no_plan_cannot_be_undone() -> None:
         lab.undo("run-002")
 
 
-def test_limits_on_specs_are_said_not_to_be_checked() -> None:
-    """What was there before may be more than the policy allows by now: reviewers have to know."""
-    lab = Laboratory(policy=Policy(max_delete_fraction=1.0, max_gpus=1))
-    lab.apply("box a size=1")
-    done = lab.apply("box a size=2")
-    assert lab.undo(done.run).plan.warnings == (
-        ALWAYS,
-        "The policy's limits on specs are not checked: this is what was there before.",
+def test_the_policys_limits_hold_for_what_is_written_again() -> None:
+    """What was there before may be more than the policy allows by now. What stays is not written."""
+    lab = Laboratory()
+    lab.apply("box a gpus=4\nbox b gpus=4\nbox c gpus=1\nbox d gpus=4")
+    done = lab.apply("box a gpus=1\nbox c gpus=2\nbox d gpus=4", allow_deletes=True)
+    lab.policy = Policy(max_delete_fraction=1.0, max_gpus=3)
+    planned = lab.undo(done.run)
+    assert lab.steps(planned) == ["update box.a", "create box.b", "update box.c"]
+    assert (planned.plan.refusals, planned.plan.warnings) == (
+        ("fake.box.a: 4 GPUs; the policy allows 3", "fake.box.b: 4 GPUs; the policy allows 3"),
+        (ALWAYS,),
     )
+    with pytest.raises(PlanRefused):
+        lab.carry_out(planned)
+    lab.policy = Policy(max_delete_fraction=1.0, max_gpus=4)
+    assert lab.undo(done.run).plan.refusals == ()
+
+
+@pytest.mark.parametrize("kind", ["undo", "destroy"])
+def test_a_plan_that_no_spec_made_is_stale_when_the_settings_changed(kind: str) -> None:
+    """The policy, say: it was looked at when the plan was made. The specs have no part in it."""
+    lab = Laboratory(config="then")
+    done = lab.apply("box a size=1")
+    planned = lab.undo(done.run) if kind == "undo" else lab.plan("", destroy=True)
+    assert lab.verify(planned, "box b").plan == planned.plan
+    lab.config = "now"
+    with pytest.raises(PlanStale) as caught:
+        lab.verify(planned, "box b")
+    assert caught.value.moved == ("reconciler.toml is not as it was when the plan was made",)
 
 
 @settings(max_examples=120, deadline=None)

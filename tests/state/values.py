@@ -138,6 +138,7 @@ FIELDS[Plan] = {
     "tool": texts,
     "destroy": st.booleans(),
     "undoes": texts,
+    "config_digest": texts,
 }
 FIELDS[State] = {
     "stack": st.just("test"),
@@ -219,6 +220,7 @@ PLAN = Plan(
     tool="reconciler 1",
     destroy=True,
     undoes="r0",
+    config_digest="sha256:66",
 )
 
 BEGUN = Begun(

@@ -31,6 +31,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from reconciler.core.ports import ResourceKind
+from reconciler.providers.runai.facts import compute_facts, environment_facts, scope_facts
 
 __all__ = [
     "COMPUTE",
@@ -101,6 +102,7 @@ ENVIRONMENT: Final = ResourceKind(
             "host_network": False,
         }
     ),
+    facts=environment_facts,
 )
 
 COMPUTE: Final = ResourceKind(
@@ -108,6 +110,7 @@ COMPUTE: Final = ResourceKind(
     identity=("scope", "scope_id", "name"),
     immutable=SCOPED,
     defaults=MappingProxyType({"extended_resources": [], "large_shm": False}),
+    facts=compute_facts,
 )
 
 CREDENTIAL: Final = ResourceKind(
@@ -134,6 +137,7 @@ CREDENTIAL: Final = ResourceKind(
     defaults=MappingProxyType({"keys": []}),
     write_only=frozenset({"data", "password", "secret_access_key", "ngc_api_key"}),
     unreadable="Run:ai never shows the secret: it comes back only while its reference gives the same value",
+    facts=scope_facts,
 )
 
 KINDS: Final[Mapping[str, ResourceKind]] = MappingProxyType(

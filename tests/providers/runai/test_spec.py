@@ -830,6 +830,19 @@ def test_facts_for_the_policy() -> None:
     )
 
 
+def test_attributes_give_the_facts_that_their_spec_gave() -> None:
+    """A policy limits an undoing, which has no spec, as it limits the spec."""
+    environment, compute = drafts('[compute]\ngpu = 4\ncpu_cores_limit = 2.5\nmemory = "1Ti"')
+    (asset,) = drafts('extended_resources = [{ resource = "nvidia.com/gpu", quantity = "2" }]', "compute")
+    (key,) = drafts('type = "ngc-api-key"\nngc_api_key = { env = "NGC" }', "credential")
+    for draft in (environment, compute, asset, key):
+        told = [(fact.name, fact.value) for fact in KINDS[draft.kind].facts(draft.attributes)]
+        assert [one for one in told if draft is not compute or one[0] != "scope"] == [
+            (fact.name, fact.value) for fact in draft.facts
+        ]
+        assert told
+
+
 @pytest.mark.parametrize(
     ("text", "warning"),
     [

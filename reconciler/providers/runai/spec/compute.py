@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 
 from reconciler.core.ports import Fact
 from reconciler.core.reading import Table, refuse
+from reconciler.providers.runai.facts import amount_facts
 from reconciler.providers.runai.kinds import COMPUTE_FIELDS
 from reconciler.providers.runai.quantity import quantity_bytes
 from reconciler.providers.runai.spec.scope import Scoped
@@ -90,32 +91,8 @@ class ComputeFields(Table):
 
     def facts(self, at: tuple[str, ...]) -> tuple[Fact, ...]:
         """What a policy may limit."""
-        found: list[Fact] = [
-            Fact(what, amount, (*at, name))
-            for what, name in (
-                ("gpus", "gpu"),
-                ("gpus", "gpu_portion"),
-                ("gpus", "gpu_portion_limit"),
-                ("cpu_cores", "cpu_cores"),
-                ("cpu_cores", "cpu_cores_limit"),
-            )
-            if (amount := getattr(self, name)) is not None
-        ]
-        found += [
-            Fact("memory_gb", _number(text, 2**30), (*at, name))
-            for name in ("memory", "memory_limit")
-            if (text := getattr(self, name)) is not None
-        ]
-        found += [
-            Fact("gpus", _number(one.quantity), (*at, "extended_resources", number, "quantity"))
-            for number, one in enumerate(self.extended_resources or ())
-            if one.resource.endswith("/gpu")
-        ]
-        return tuple(found)
-
-
-def _number(quantity: str, unit: int = 1) -> float:
-    return float((quantity_bytes(quantity) or Fraction(0)) / unit)
+        # As the table has them, not as `amounts`: a place in the file is that of the table's own order.
+        return tuple(amount_facts(self.model_dump(), at))
 
 
 def _amount(value: float | str) -> Fraction:
