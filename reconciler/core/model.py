@@ -350,7 +350,8 @@ class Step:
     an earlier step of the same plan writes the object). ``waits`` are numbers
     of steps that must be done first. ``depends_on``, ``protected`` go into
     the state with it. ``deposes`` marks a create that leaves the old object
-    (``remote_id``) to a later delete, and that delete. ``moved_from`` is the
+    (``remote_id``) to a later delete, that delete, and the record that
+    somebody else removed it. ``moved_from`` is the
     address that the state knew the object by.
     """
 

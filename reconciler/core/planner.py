@@ -65,6 +65,7 @@ def order(
     *,
     archived: Collection[tuple[ResourceAddress, str]] = (),
     in_the_way: Collection[tuple[ResourceAddress, str]] = (),
+    gone: Iterable[tuple[ResourceAddress, str]] = (),
 ) -> tuple[Step, ...]:
     """The steps that carry out *decisions*, in an order in which they can run.
 
@@ -73,7 +74,7 @@ def order(
     broken replacement left behind, or old versions that are not to be kept:
     they are removed too, those *archived* (by address and id) can be had back
     from there, and those *in_the_way*, which have the identity that is wanted,
-    go first.
+    go first. Those that are *gone* are to be remembered no more.
 
     Raises `PlanImpossible` when the order would go round in a circle.
     """
@@ -83,6 +84,7 @@ def order(
         for draft in _drafts(decision):
             drafts[draft.key] = draft
     left = {draft.key: old for draft, old in _remove_deposed(deposed, drafts, in_the_way, archived)}
+    _record_gone(gone, drafts)
     _wait_for_what_is_made(chosen, drafts)
     _remove_in_reverse(chosen, left, drafts)
     _defer_to_replacements(drafts)
@@ -221,6 +223,15 @@ def _remove_deposed(
             draft.rank = 1
             make.waits.add(draft.key)
         yield draft, old
+
+
+def _record_gone(gone: Iterable[tuple[ResourceAddress, str]], drafts: dict[Key, _Draft]) -> None:
+    for number, (address, remote_id) in enumerate(gone, start=1):
+        step = Step(0, Verb.RECORD, address, Reversal.RECALL, remote_id=remote_id, deposes=True)
+        # After a move: until then the record has its old address.
+        make = drafts.get((address, _MAKE))
+        draft = _Draft(step, -number, 0, {make.key} if make is not None else set())
+        drafts[draft.key] = draft
 
 
 def _wait_for_what_is_made(chosen: Mapping[ResourceAddress, Decision], drafts: Mapping[Key, _Draft]) -> None:

@@ -372,7 +372,11 @@ class Journal(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """One past or open run as ``history`` shows it. Times are RFC 3339, UTC."""
+    """One past or open run as ``history`` shows it. Times are RFC 3339, UTC.
+
+    ``base_serial`` is that of the state that it began on, ``serial`` that of
+    the state that it left; None where that is not known, or not yet.
+    """
 
     id: str
     command: str
@@ -383,6 +387,8 @@ class RunSummary:
     digest: str
     revision: str
     counts: Mapping[str, int]
+    base_serial: int | None = None
+    serial: int | None = None
 
 
 class StateBackend(Protocol):
@@ -432,7 +438,7 @@ class StateBackend(Protocol):
         """The records of a run, in order, without a torn last one."""
 
     def runs(self) -> Sequence[RunSummary]:
-        """All runs, newest first."""
+        """All runs, newest first: in the order in which they changed the state, which no clock tells."""
 
     def unlock(self, lock_id: str) -> tuple[LockInfo, bool | None]:
         """Break the lock with this id; returns its holder, and whether that process seems alive.

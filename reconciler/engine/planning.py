@@ -70,7 +70,9 @@ async def make_plan(planner: Planner, specs: SpecSet, state: State, options: Pla
         decisions = list(map(destroyed, decisions))
     warnings += work.warnings
     warnings += _proposed_moves(decisions)
-    deposed = [one for one in _deposed(prior, live) if takes_part(one[0], decisions, options)]
+    left = [one for one in _deposed(prior, live) if takes_part(one[0], decisions, options)]
+    deposed = [(address, old) for address, _, old in left if old is not None]
+    gone = [(address, remote_id) for address, remote_id, old in left if old is None]
     surplus = [one for one in surplus if takes_part(one.address, decisions, options)]
     changes = [
         *(decision.change for decision in decisions if decision.change.action is not Action.RECORD),
@@ -100,7 +102,7 @@ async def make_plan(planner: Planner, specs: SpecSet, state: State, options: Pla
         specs_digest=specs.digest,
         revision=specs.revision,
         changes=tuple(sorted([*changes, *put_away], key=lambda change: (change.address, change.remote_id))),
-        steps=_steps(decisions, deposed, surplus, work.in_the_way(deposed), options),
+        steps=_steps(decisions, deposed, surplus, work.in_the_way(deposed), gone, options),
         warnings=tuple(dict.fromkeys(warnings)),
         refusals=refusals,
         partial=partial,
@@ -117,6 +119,7 @@ def _steps(
     deposed: Sequence[tuple[ResourceAddress, Remote]],
     surplus: Sequence[Surplus],
     in_the_way: Collection[tuple[ResourceAddress, str]],
+    gone: Sequence[tuple[ResourceAddress, str]],
     options: PlanOptions,
 ) -> tuple[Step, ...]:
     steps = order(
@@ -124,6 +127,7 @@ def _steps(
         [*deposed, *((one.address, one.remote) for one in surplus)],
         archived={(one.address, one.remote.id) for one in surplus},
         in_the_way=in_the_way,
+        gone=gone,
     )
     if options.refresh:
         return steps
@@ -369,11 +373,10 @@ def _content(address: ResourceAddress, attributes: Attributes) -> bytes:
 
 def _deposed(
     prior: Mapping[ResourceAddress, ResourceState], live: Live
-) -> list[tuple[ResourceAddress, Remote]]:
-    """Old objects that a broken replacement left on a platform."""
+) -> list[tuple[ResourceAddress, str, Remote | None]]:
+    """Old objects that a broken replacement left on a platform; None for one that somebody removed since."""
     return [
-        (address, old)
+        (address, remote_id, live.by_id.get((address.platform, address.kind, remote_id)))
         for address, record in sorted(prior.items())
         for remote_id in record.deposed
-        if (old := live.by_id.get((address.platform, address.kind, remote_id))) is not None
     ]

@@ -220,7 +220,7 @@ class Stack:
                         moved.append(f"{address} was gone, and is there again (id {back.id})")
                 continue
             seen = live.by_id.get(place(address, step.remote_id))
-            if step.verb is Verb.FORGET:
+            if step.verb is Verb.FORGET or (step.verb is Verb.RECORD and step.deposes):
                 if seen is not None and kind.removal is not Removal.FORGET:
                     moved.append(f"{address} was gone, and is there again (id {step.remote_id})")
             elif seen is None:
@@ -448,8 +448,10 @@ class Stack:
                     f"the pushed state has serial {pushed.stamp.serial}, the stored one {stored.serial}",
                     hint="--force puts the older one back.",
                 )
-        # Ahead of both, so that no plan made from either passes for fresh.
-        serial = max(stored.serial, pushed.stamp.serial) + 1
+        # Ahead of both, so that no plan made from either passes for fresh; and of all that there ever was,
+        # where the stored one is lost: serials tell which run came after which.
+        past = (run.serial or run.base_serial or 0 for run in self.backend.runs())
+        serial = max(stored.serial, pushed.stamp.serial, *past) + 1
         state = replace(pushed, stamp=Stamp(pushed.stamp.lineage, serial))
         if self.backend.open_run() is not None:
             # A dead run that could not be settled without a state: it is, on top of this one, next time.

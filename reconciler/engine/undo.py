@@ -116,8 +116,10 @@ def _told(
 
 
 def _in_effect(tale: Replay) -> list[Step]:
-    """The steps of a run that happened and were not rolled back."""
-    return [tale.step(number) for number in sorted(tale.done.keys() - tale.undone.keys())]
+    """The steps of a run that changed something and were not rolled back."""
+    steps = (tale.step(number) for number in sorted(tale.done.keys() - tale.undone.keys()))
+    # That somebody else removed what a replacement had left behind is no change that we made.
+    return [step for step in steps if not (step.verb is Verb.RECORD and step.deposes)]
 
 
 def _check_later(run: str, touched: set[ResourceAddress], backend: StateBackend) -> Names:
@@ -128,7 +130,7 @@ def _check_later(run: str, touched: set[ResourceAddress], backend: StateBackend)
     taken: list[str] = []
     gone: Names = {}
     hint = "Undo the later runs first, the newest at the beginning."
-    for summary in backend.runs():
+    for summary in backend.runs():  # in the order of the state's serials: run ids are as a clock was
         if summary.id == run:
             break
         tale, _, edited = _told(backend, summary.id)

@@ -174,7 +174,7 @@ class Replay:
         known_as = step.moved_from if step.moved_from in self.resources else address
         old = self.resources.pop(known_as, None)
         match step.verb:
-            case Verb.DELETE if step.deposes:
+            case Verb.DELETE | Verb.RECORD if step.deposes:
                 if old is not None:
                     kept = tuple(other for other in old.deposed if other != step.remote_id)
                     self.resources[address] = replace(old, deposed=kept)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Coroutine, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
@@ -512,6 +513,25 @@ class BackendContract:
         assert [(run.id, run.command, run.outcome, dict(run.counts)) for run in backend.runs()] == [
             ("20260102-b", "apply", "applied", {"done": 3}),
             ("20260101-a", "apply", "applied", {"done": 3}),
+        ]
+
+    def test_serials_and_no_clock_say_which_run_was_later(self, backend: StateBackend) -> None:
+        """Where one was set back in between, run ids and times go the other way."""
+
+        async def write(run: str, lock: Lock, started: str, base: int, serial: int) -> None:
+            journal = backend.begin(run, lock)
+            stamp = Stamp("lineage", base)
+            await journal.append(replace(self._begun(run), started=started, base=stamp))
+            await journal.append(Closed("applied", started, serial))
+            await journal.close()
+
+        written = [("r8", 8, 0, 1), ("r9", 9, 1, 1), ("r6", 6, 1, 2), ("r3", 3, 2, 3), ("r5", 5, 3, 3)]
+        for run, hour, base, serial in written:
+            with self._locked(backend) as lock:
+                _run(write(run, lock, f"2026-01-01T0{hour}:00:00Z", base, serial))
+                backend.seal(run, lock)
+        assert [(run.id, run.base_serial, run.serial) for run in backend.runs()] == [
+            (run, base, serial) for run, _, base, serial in reversed(written)
         ]
 
     def test_a_broken_lock_adds_nothing_to_a_journal(self, backend: StateBackend) -> None:

@@ -22,6 +22,7 @@ from reconciler.errors import (
     StateMoved,
 )
 from reconciler.state.records import Begun, Closed, Record
+from reconciler.state.summaries import newest_first, summarize
 
 
 @dataclass
@@ -193,23 +194,8 @@ class MemoryBackend:
     def runs(self) -> Sequence[RunSummary]:
         """See `StateBackend.runs`."""
         found = []
-        for run in sorted(self.journals, reverse=True):
-            records = self.journals[run]
-            if not records or not isinstance(records[0], Begun):
-                continue
-            begun, last = records[0], records[-1]
-            closed = last if isinstance(last, Closed) else None
-            found.append(
-                RunSummary(
-                    id=run,
-                    command=begun.command,
-                    who=f"{begun.holder.who}@{begun.holder.host}",
-                    started=begun.started,
-                    ended=closed.ended if closed else "",
-                    outcome=closed.outcome if closed else "open",
-                    digest=begun.digest,
-                    revision=begun.revision,
-                    counts=closed.counts if closed else {},
-                )
-            )
-        return found
+        for run, records in self.journals.items():
+            if records and isinstance(begun := records[0], Begun):
+                last = records[-1]
+                found.append(summarize(run, begun, last if isinstance(last, Closed) else None))
+        return newest_first(found)

@@ -465,7 +465,8 @@ def test_history_tells_every_run(project: Project) -> None:
     ]
     for run in runs:
         assert set(run) == {
-            "type", "id", "command", "who", "started", "ended", "outcome", "digest", "revision", "counts"
+            "type", "id", "command", "who", "started", "ended", "outcome", "digest", "revision", "counts",
+            "base_serial", "serial",
         }  # fmt: skip
         assert run["started"] <= run["ended"]
     lines = project.run("history").succeeded().out.splitlines()

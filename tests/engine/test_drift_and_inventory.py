@@ -14,7 +14,15 @@ from reconciler.core.ports import Reader, Resolution, ResourceKind
 from reconciler.core.report import DriftReport
 from reconciler.engine.inventory import Entry, find_entry, inventory, row
 from reconciler.engine.stack import Planned, drift
-from reconciler.errors import Forbidden, ListingIncomplete, PlanImpossible, Rejected, Unavailable
+from reconciler.errors import (
+    Forbidden,
+    ListingIncomplete,
+    PlanImpossible,
+    PlanStale,
+    Rejected,
+    Unavailable,
+    UsageError,
+)
 
 
 class OnlyReader:
@@ -225,6 +233,58 @@ def test_what_was_left_behind_is_remembered_and_removed_by_the_next_apply() -> N
     assert lab.steps(lab.plan(SQUARE)) == []
 
 
+def test_what_was_left_behind_and_removed_by_hand_is_remembered_no_more() -> None:
+    """People see no change. Until it is recorded, each plan has to ask for it; after that none does."""
+    lab = laboratory_with_leftover()
+    del lab.provider.objects[LEFT]
+    assert lab.steps(lab.plan(SQUARE, refresh=False)) == ["delete tower.t"]
+    planned = lab.plan(SQUARE)
+    assert (lab.changes(planned), lab.steps(planned)) == ([], ["record tower.t"])
+    assert lab.verify(planned, SQUARE).plan == planned.plan
+    done = lab.carry_out(planned)
+    assert (done.outcome, lab.record("tower.t").deposed, lab.agreement()) == ("applied", (), [])
+    lab.provider.calls.clear()
+    assert lab.steps(lab.plan(SQUARE)) == []
+    assert [call for call in lab.provider.calls if call.startswith("read")] == []
+    with pytest.raises(UsageError, match="left nothing in effect"):
+        lab.undo(done.run)
+
+
+def test_what_was_left_behind_and_is_there_again_is_not_forgotten() -> None:
+    """A saved plan that found it gone is stale."""
+    lab = laboratory_with_leftover()
+    left = lab.provider.objects.pop(LEFT)
+    planned = lab.plan(SQUARE)
+    lab.provider.objects[LEFT] = left
+    with pytest.raises(PlanStale) as caught:
+        lab.verify(planned, SQUARE)
+    assert caught.value.moved == (f"fake.tower.t was gone, and is there again (id {LEFT})",)
+
+
+@pytest.mark.parametrize("on_failure", ["rollback", "stop"])
+@pytest.mark.parametrize(
+    "after",
+    [
+        "box z size=2",
+        "tower t shape=flat !cbd\nbox z size=2",
+        "tower t shape=flat\nbox z size=2",
+        "moved tower.t tower.u\ntower u name=t shape=square\nbox z size=2",
+        "tower t shape=square size=2 !cbd\nbox z size=2",
+    ],
+)
+def test_a_run_that_also_finds_a_leftover_gone_does_all_the_rest(after: str, on_failure: str) -> None:
+    """Whatever becomes of its resource, and when the run fails, too."""
+    lab = laboratory_with_leftover()
+    del lab.provider.objects[LEFT]
+    planned = lab.plan(after)
+    lab.provider.fail["update box.z"] = Rejected("no")
+    lab.carry_out(planned, on_failure)
+    assert [one for one in lab.agreement() if LEFT not in one] == []
+    lab.provider.fail.clear()
+    lab.apply(after)
+    assert (lab.agreement(), lab.steps(lab.plan(after))) == ([], [])
+
+
 @pytest.mark.parametrize(
     "after",
     [
@@ -263,13 +323,13 @@ def test_what_was_left_behind_is_never_lost(after: str, refused: bool, on_failur
 
 @pytest.mark.parametrize("hand", ["delete", "hide"])
 def test_what_was_left_behind_is_asked_for_when_a_listing_leaves_it_out(hand: str) -> None:
-    """Gone is nothing to do, hidden is still to be removed."""
+    """Gone is only to be recorded, hidden is still to be removed."""
     lab = laboratory_with_leftover()
     if hand == "delete":
         del lab.provider.objects[LEFT]
     else:
         lab.provider.hidden.add(LEFT)
-    assert lab.steps(lab.plan(SQUARE)) == ([] if hand == "delete" else ["delete tower.t"])
+    assert lab.steps(lab.plan(SQUARE)) == ["record tower.t" if hand == "delete" else "delete tower.t"]
 
 
 @pytest.mark.parametrize(

@@ -219,3 +219,19 @@ def test_a_push_over_an_unreadable_state_repairs_it(open_run: bool, monkeypatch:
     settled = lab.settle()
     assert (settled is not None) is open_run
     assert lab.agreement() == []
+
+
+def test_a_push_over_what_is_lost_is_newer_than_every_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a plan made from what is lost would pass for fresh, and an older run for a later one."""
+    lab = Laboratory()
+    lab.apply("box a size=1")
+    good = lab.backend.load()
+    for size in (2, 3):
+        lab.apply(f"box a size={size}")
+    assert (good.stamp.serial, lab.backend.load().stamp.serial) == (1, 3)
+    lab.backend.state = None
+    damaged = Damaged(lab)
+    monkeypatch.setattr(lab.backend, "load", damaged)
+    monkeypatch.setattr(lab.backend, "stored_stamp", lambda: damaged().stamp)
+    push(lab, good)
+    assert lab.backend.load().stamp.serial == 4

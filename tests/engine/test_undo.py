@@ -110,6 +110,26 @@ def test_a_later_run_of_the_same_resource_has_to_go_first() -> None:
         lab.undo(first.run)
 
 
+def test_a_clock_that_was_set_back_does_not_make_a_later_run_an_earlier_one() -> None:
+    """The state's serials tell them apart: run ids are as the clock was."""
+    lab = Laboratory(_runs=iter([9, 5, 7, 1]))
+    lab.apply("box a size=1")
+    done = lab.apply("box a size=2")
+    later = lab.apply("box a size=3")
+    assert (done.run, later.run) == ("run-005", "run-007")
+    with pytest.raises(PlanImpossible) as caught:
+        lab.undo("run-009")
+    assert str(caught.value).splitlines() == [
+        "fake.box.a was changed again by run run-007",
+        "fake.box.a was changed again by run run-005",
+    ]
+    last = lab.apply("box a size=4")
+    assert last.run == "run-001"
+    with pytest.raises(PlanImpossible, match="changed again by run run-001"):
+        lab.undo(later.run)
+    assert lab.steps(lab.undo(last.run)) == ["update box.a"]
+
+
 def test_a_secret_that_is_another_now_is_said() -> None:
     """What it was is nowhere any more."""
     lab = Laboratory()

@@ -495,8 +495,8 @@ def test_other_files_beside_the_journals_are_no_runs(backend: LocalBackend, dire
 
 def test_history_hides_no_journal_that_it_cannot_read(backend: LocalBackend, directory: Path) -> None:
     """It is listed as unreadable, and reading it says why; the others are as they were."""
-    for run in ("r1", "r2", "r3"):
-        ran(backend, run, begun(run), Failed(0, "no"), closed(0))
+    for serial, run in enumerate(("r1", "r2", "r3")):
+        ran(backend, run, begun(run, Stamp("lineage", serial)), Failed(0, "no"), closed(serial + 1))
     for run, damage in (("r1", b'"run":"r1"'), ("r2", b"applied")):
         path = directory / "runs" / f"{run}.journal"
         path.write_bytes(path.read_bytes().replace(damage, damage.upper()))

@@ -30,6 +30,7 @@ from reconciler.state import codec
 from reconciler.state.journal import FileJournal, read_ends, read_journal, sync_directory
 from reconciler.state.lock import FileLock, break_lock, this_process, writing
 from reconciler.state.records import Begun, Closed, Record
+from reconciler.state.summaries import newest_first, summarize
 
 __all__ = ["LocalBackend"]
 
@@ -257,7 +258,7 @@ class LocalBackend:
 
     def runs(self) -> Sequence[RunSummary]:
         """See `StateBackend.runs`."""
-        return [found for path in reversed(self._journals()) if (found := _summary(path)) is not None]
+        return newest_first(found for path in self._journals() if (found := _summary(path)) is not None)
 
     def _journals(self) -> list[Path]:
         """The files of all runs, oldest first."""
@@ -317,20 +318,7 @@ def _summary(path: Path) -> RunSummary | None:
     """One run for people; None for one that was cut off before it wrote anything."""
     begun, closed = read_ends(path)
     if begun is None:
-        try:
+        with contextlib.suppress(JournalUnreadable):
             if not any(isinstance(record, Begun) for record in _records(path)):
                 return None
-        except JournalUnreadable:
-            pass
-        return RunSummary(path.stem, "", "", "", "", "unreadable", "", "", {})
-    return RunSummary(
-        id=path.stem,
-        command=begun.command,
-        who=f"{begun.holder.who}@{begun.holder.host}",
-        started=begun.started,
-        ended=closed.ended if closed is not None else "",
-        outcome=closed.outcome if closed is not None else "open",
-        digest=begun.digest,
-        revision=begun.revision,
-        counts=closed.counts if closed is not None else {},
-    )
+    return summarize(path.stem, begun, closed)
