@@ -76,12 +76,17 @@ class RunReport:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What was found out about a dead run: a line for each open step."""
+    """What was found out about a dead run: a line for each open step.
+
+    ``resumable`` says that steps of its plan are left, and that they can be
+    carried out as they were reviewed.
+    """
 
     run: str
     command: str
     findings: tuple[str, ...]
     conflicts: tuple[str, ...] = ()
+    resumable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

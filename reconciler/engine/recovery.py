@@ -10,7 +10,8 @@ nothing: the questions are asked again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
 
 from reconciler.core.attributes import SECRET, Attributes, marked
 from reconciler.core.model import ResourceAddress, Reversal, State, Step, Verb
@@ -19,6 +20,7 @@ from reconciler.core.report import Settlement
 from reconciler.engine.commit import close_run
 from reconciler.engine.executor import remedy
 from reconciler.engine.refresh import served
+from reconciler.engine.resume import is_resumable
 from reconciler.engine.secrets import HIDDEN
 from reconciler.engine.writes import differing, look, place
 from reconciler.errors import PlanImpossible
@@ -26,6 +28,9 @@ from reconciler.state.records import Begun, Done, Failed, Intended, Record, Undo
 from reconciler.state.replay import Replay, replay
 
 __all__ = ["foresee", "settle"]
+
+_CONFLICT: Final = "conflict"
+_LET_GO: Final = "let go"
 
 
 def foresee(state: State, records: Sequence[Record]) -> Replay:
@@ -66,8 +71,10 @@ async def settle(
     try:
         result = foresee(state, records)
         findings: list[str] = []
-        conflicts: list[str] = []
-        if not _is_committed(state, records):
+        # Those that a recovery found which died itself, and nobody was told of.
+        tale = replay(state, records) if _is_committed(state, records) else result
+        conflicts = list(_conflicts(tale))
+        if tale is result:
             for intent in result.open_steps:
                 step = result.step(intent.step)
                 try:
@@ -84,7 +91,7 @@ async def settle(
             left = result.done.keys() - result.undone.keys()
             if result.rollback and left:
                 findings.append(f"its rollback was cut off: {len(left)} of its steps stay in effect")
-        command = result.begun.command if result.begun is not None else ""
+        command = tale.begun.command if tale.begun is not None else ""
         await close_run(
             backend,
             lock,
@@ -94,19 +101,30 @@ async def settle(
             run=run,
             outcome="interrupted",
             ended=now(),
-            counts=result.counts(),
+            counts=tale.counts(),
         )
-        return Settlement(run, command, tuple(findings), tuple(conflicts))
+        # What a person has to look at first is not finished blindly.
+        resumable = not conflicts and is_resumable(tale)
+        return Settlement(run, command, tuple(findings), tuple(conflicts), resumable)
     finally:
         await journal.close()
 
 
+def _conflicts(result: Replay) -> Iterator[str]:
+    """The conflicts that are written down already."""
+    written: list[Failed | UndoFailed] = [*result.failed.values(), *result.undo_failed.values()]
+    for one in written:
+        if one.settled in (_CONFLICT, _LET_GO):
+            yield f"{result.step(one.step).address}: {one.error}"
+
+
 def _let_go(step: Step, intent: Intended | Undoing) -> tuple[Record, str, bool]:
     """What is written down of a step that nobody can be asked about, and need not be any more."""
-    finding = f"{step.address}: let go of; nobody knows what came of its {step.verb}"
+    why = f"let go of; nobody knows what came of its {step.verb}"
+    finding = f"{step.address}: {why}"
     if isinstance(intent, Undoing):
-        return UndoFailed(step.number, "let go of", settled="let go"), finding, False
-    return Failed(step.number, "let go of", "let go"), finding, False
+        return UndoFailed(step.number, why, settled=_LET_GO), finding, False
+    return Failed(step.number, why, _LET_GO), finding, False
 
 
 async def _ask(
@@ -140,8 +158,8 @@ async def _ask(
                     True,
                 )
             if different := differing(kind, wanted, found):
-                why = f"an object of this name (id {found.id}) differs in {', '.join(different)}"
-                return Failed(step.number, why, "conflict"), f"{address}: {why}; it was left alone", False
+                differs = f"an object of this name (id {found.id}) differs in {', '.join(different)}"
+                return _conflict(step, f"{differs}; it was left alone")
             return (
                 Done(step.number, found.id, settled="found on the platform"),
                 f"{address}: created (id {found.id}); taken into the state",
@@ -164,7 +182,7 @@ async def _ask(
                     True,
                 )
             why = "it is gone" if live is None else "it is neither as before nor as planned"
-            return Failed(step.number, why, "conflict"), f"{address}: {why}; the next plan shows it", False
+            return _conflict(step, f"{why}; the next plan shows it")
         case Verb.DELETE:
             live = await reader.read(kind.name, step.remote_id)
             if live is None:
@@ -229,11 +247,14 @@ async def _ask_backward(
                 )
                 clear = False
     help_ = remedy(reader, result.begun.run if result.begun is not None else "", step, left, intended.before)
-    return (
-        UndoFailed(step.number, why, help_, settled="asked"),
-        f"{address}: {why}; " + ("the next plan shows it" if clear else "it was left alone"),
-        clear,
-    )
+    if not clear:
+        why += "; it was left alone"
+        return UndoFailed(step.number, why, help_, settled=_CONFLICT), f"{address}: {why}", False
+    return UndoFailed(step.number, why, help_, "asked"), f"{address}: {why}; the next plan shows it", True
+
+
+def _conflict(step: Step, why: str) -> tuple[Record, str, bool]:
+    return Failed(step.number, why, _CONFLICT), f"{step.address}: {why}", False
 
 
 def _visible(attributes: Attributes) -> Attributes:

@@ -10,7 +10,14 @@ from reconciler.engine.writes import place
 from reconciler.errors import PlanStale, UsageError
 from reconciler.state.replay import Replay
 
-__all__ = ["rest_of"]
+__all__ = ["is_resumable", "rest_of"]
+
+
+def is_resumable(tale: Replay) -> bool:
+    """Whether a run, whose journal says *tale*, left steps of its plan that can be carried out as planned."""
+    if tale.plan is None or tale.rollback or tale.done.keys() & tale.failed.keys():
+        return False
+    return len(tale.done) < len(tale.plan.steps)
 
 
 def rest_of(run: str, tale: Replay, state: State) -> Plan:

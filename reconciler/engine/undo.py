@@ -125,7 +125,8 @@ def _in_effect(tale: Replay) -> list[Step]:
 def _check_later(run: str, touched: set[ResourceAddress], backend: StateBackend) -> Names:
     """Raise `PlanImpossible` when a later run changed the same: undoing one of two changes would undo both.
 
-    Returns what the later runs took away.
+    One that began to undo *run* itself changed nothing else: what it left is
+    still to do. Returns what the later runs took away.
     """
     taken: list[str] = []
     gone: Names = {}
@@ -138,7 +139,8 @@ def _check_later(run: str, touched: set[ResourceAddress], backend: StateBackend)
             taken.append(f"{address} was changed in the state by run {summary.id} ({summary.command})")
             hint = "A state edit cannot be undone: say in the specs what is wanted, and apply them."
         steps = _in_effect(tale)
-        both = touched & {one for step in steps for one in (step.address, step.moved_from)}
+        undoes_it = tale.plan is not None and tale.plan.undoes == run
+        both = touched & {one for step in steps for one in (step.address, step.moved_from) if not undoes_it}
         taken += [f"{address} was changed again by run {summary.id}" for address in sorted(both)]
         for step in steps:
             if step.verb is Verb.DELETE:

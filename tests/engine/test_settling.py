@@ -279,6 +279,47 @@ def test_settling_is_told_to_the_user() -> None:
     ]
 
 
+def test_a_conflict_that_a_recovery_found_before_it_failed_is_named_by_the_next() -> None:
+    """It is settled, and nobody was told."""
+    lab = died(
+        "",
+        "box a size=1\nbox b size=1",
+        "before create box.a",
+        hand="put box.a size=9",
+        prepare=lambda lab: setattr(lab, "parallelism", 2),
+    )
+    lab.provider.fail["find box.b"] = Unavailable("no answer")
+    with pytest.raises(Unavailable):
+        lab.settle()
+    lab.provider.fail.clear()
+    settled = lab.settle()
+    assert settled is not None
+    assert (settled.findings, settled.conflicts) == (
+        ("fake.box.b: not created",),
+        ("fake.box.a: an object of this name (id id-100) differs in size; it was left alone",),
+    )
+
+
+@pytest.mark.parametrize(
+    ("at", "resumable"),
+    [("before create box.a", True), ("before create box.b", True), ("after create box.b", False)],
+)
+def test_a_run_with_steps_left_can_be_resumed(at: str, resumable: bool) -> None:
+    """One whose last step turns out to have happened has none."""
+    settled = died("", "box a size=1\nbox b size=1", at).settle()
+    assert settled is not None
+    assert settled.resumable is resumable
+
+
+def test_a_run_that_was_being_rolled_back_cannot_be_resumed() -> None:
+    """Its plan is of before."""
+    settled = died(
+        "", "box a size=1\nbox b size=1", "before delete box.a", prepare=refuse("create box.b")
+    ).settle()
+    assert settled is not None
+    assert not settled.resumable
+
+
 def test_nothing_open_is_nothing_to_settle() -> None:
     """No question, no word."""
     lab = Laboratory()
@@ -413,7 +454,9 @@ def test_a_commit_is_not_folded_in_twice() -> None:
     assert later.stack().remembered() == state
     later.settle()
     assert (later.backend.load(), later.agreement()) == (state, [])
-    assert later.backend.records("run-002")[-1] == Closed("interrupted", "2026-01-01T00:00:00Z", 2, {})
+    assert later.backend.records("run-002")[-1] == Closed(
+        "interrupted", "2026-01-01T00:00:00Z", 2, {"done": 2}
+    )
 
 
 def test_what_a_dead_run_wrote_down_is_remembered_before_it_is_settled() -> None:

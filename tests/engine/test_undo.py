@@ -110,6 +110,26 @@ def test_a_later_run_of_the_same_resource_has_to_go_first() -> None:
         lab.undo(first.run)
 
 
+def test_an_undoing_that_was_cut_off_is_undone_to_the_end() -> None:
+    """By asking for it again: what is left of it. Not so once something else was done to the same."""
+    lab = Laboratory(parallelism=1)
+    first = "box a size=1\nbox b size=1\nbox m size=1"
+    lab.apply(first)
+    world = lab.world()
+    done = lab.apply("box a size=2\nbox c size=2\nmoved box.m box.n\nbox n name=m size=2", allow_deletes=True)
+    lab.provider.fail["delete box.c"] = Rejected("no")
+    assert lab.carry_out(lab.undo(done.run), "stop").outcome == "failed"
+    lab.provider.fail.clear()
+    again = lab.undo(done.run)
+    assert lab.steps(again) == ["delete box.c"]
+    back = lab.carry_out(again)
+    assert (lab.world(), lab.agreement(), lab.steps(lab.plan(first))) == (world, [], [])
+    assert lab.steps(lab.undo(done.run)) == []
+    lab.carry_out(lab.undo(back.run))
+    with pytest.raises(PlanImpossible, match=r"fake\.box\.c was changed again by run"):
+        lab.undo(done.run)
+
+
 def test_a_clock_that_was_set_back_does_not_make_a_later_run_an_earlier_one() -> None:
     """The state's serials tell them apart: run ids are as the clock was."""
     lab = Laboratory(_runs=iter([9, 5, 7, 1]))

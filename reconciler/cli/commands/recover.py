@@ -39,10 +39,8 @@ def command(context: Context, /, **options: Any) -> int:
         context.output.summary(Exit.DONE, run=None)
         return Exit.DONE
     code = Exit.BROKEN if found.conflicts else Exit.DONE
-    # A state edit has no plan, and what a person has to look at first is not finished blindly.
-    can_go_on = found.command in ("apply", "destroy") and not found.conflicts
     hint = f"`reconciler apply --resume {found.run}` finishes its plan; `reconciler plan` makes a new one."
-    context.output.lines([f"Run {found.run} is settled.", *([hint] if can_go_on else [])])
+    context.output.lines([f"Run {found.run} is settled.", *([hint] if found.resumable else [])])
     context.output.summary(
         code, run=found.run, command=found.command, findings=found.findings, conflicts=found.conflicts
     )
