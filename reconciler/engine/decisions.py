@@ -173,6 +173,8 @@ class Decisions:
         )
         if decision is not None and record is None and resource is not None and live is None:
             decision = self._unless_taken(decision, resource)
+        elif decision is not None and resource is not None and live is not None:
+            decision = self._unless_in_the_way(decision, resource, live)
         if decision is None:
             self.decisions.pop(address, None)
         else:
@@ -211,6 +213,22 @@ class Decisions:
             problem=f"{address} would be the object that the state knows as {holder} (id {found.id})",
             hint="If this is a rename, keep the object: put this into reconciler.toml\n\n    [[moved]]\n"
             f'    from = "{holder}"\n    to = "{address}"\n\nElse give one of them another name.',
+        )
+
+    def _unless_in_the_way(self, decision: Decision, resource: Resource, live: Remote) -> Decision:
+        """*decision* to make *live* another, which has a problem where somebody else's object is that."""
+        if decision.problem or not decision.change.fields:
+            return decision
+        address, kind = resource.address, self._kind(resource.address)
+        identity = kind.identity_of(resource.attributes)
+        found = self._live.by_identity.get((address.platform, address.kind, identity))
+        if found is None or found.id == live.id or (*address[:2], found.id) in self._claimed:
+            return decision
+        return replace(
+            decision,
+            problem=f"{address} is to get the {', '.join(kind.identity)} of an object that is not ours "
+            f"(id {found.id})",
+            hint="Delete that object on the platform, or give this one another name.",
         )
 
     def _with_ids(self, resource: Resource) -> Resource:

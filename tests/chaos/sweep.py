@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chaos.victim import Trouble
+from chaos.wishes import NEEDLE
 from chaos.world import World
 
 from reconciler.errors import JournalUnreadable
@@ -95,19 +96,17 @@ class _Stack(World):
 
     def become(self, specs: dict[str, str], faults: str = "") -> None:
         """Wish for *specs*, from a platform that misbehaves so."""
-        self.specs = specs
-        (self.stack / "reconciler.toml").write_text(_CONFIG.format(faults=faults))
-        for path in self.stack.glob("*.toml"):
-            if path.name != "reconciler.toml":
-                path.unlink()
-        for name, text in specs.items():
-            (self.stack / f"{name}.toml").write_text(text)
+        self.wishes.specs = specs
+        self.config = _CONFIG.format(faults=faults)
+        self.write()
 
 
 def _prepared() -> _Stack:
     """A stack that is as it is before, with objects of others beside it."""
     found = _Stack("sweep", "calm")
-    found.environment |= {"SECRET0": f"{found.secret}-0", "SECRET1": f"{found.secret}-1"}
+    secrets = {"SECRET0": f"{NEEDLE}-0", "SECRET1": f"{NEEDLE}-1"}
+    found.environment |= secrets
+    found.wishes.ever |= {*secrets.values()}
     found.become(_specs(after=False))
     assert found.until(0, "apply", "--auto-approve") == "", found.said.read_text()[-2000:]
     found.meet_others()

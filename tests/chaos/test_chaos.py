@@ -94,6 +94,6 @@ def test_the_harness_sees_what_is_wrong() -> None:
         ]
         hand.delete(mine)
         assert next(one.partition(":")[0] for one in found.wrongs()) == "lost"
-        (found.stack / "note.txt").write_text(found.secret)
+        (found.stack / "note.txt").write_text(found.wishes.secrets["SECRET_0"])
         assert found.leaks() == ["a secret is in stack/note.txt"]
     found.forget()

@@ -24,7 +24,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from chaos.secrets import old_secrets, stale_secrets
 from chaos.victim import NONE, Command, Trouble
+from chaos.wishes import NEEDLE, Wishes
 from harness import Hand
 
 PROFILES: dict[str, str] = {
@@ -70,7 +72,6 @@ on_failure = "{on_failure}"
 parallelism = {parallelism}
 """
 
-_SECRET = "the-one-value-nobody-may-write"
 _ROLLED_BACK = 6
 _ATTEMPTS = 8
 """A command against a platform that misbehaves may fail; so many times in a row it does not."""
@@ -92,7 +93,6 @@ class World:
     profile: str
     size: int = 24
     directory: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="reconciler-chaos-")))
-    specs: dict[str, str] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -100,7 +100,8 @@ class World:
         self.stack = self.directory / "stack"
         self.platform = self.directory / "platform"
         self.said = self.directory / "said.txt"
-        self.secret = f"{_SECRET}-0"
+        self.wishes = Wishes(self.chance, self.size)
+        self.config = ""
         self.untrue: list[str] = []
         self.others: dict[str, str] = {}
         self.environment = {"KEY": "embedded", "NO_COLOR": "1"}
@@ -127,10 +128,10 @@ class World:
 
     def meet_others(self) -> None:
         """Let other people make objects, which nobody may touch."""
-        self.hand = Hand(self.platform / ".reconciler" / "embedded" / "runai.sqlite")
+        self.hand = Hand(self.store)
         for number in range(3):
             self.hand.create(f"of-others-{number}")
-        self.others = {id_: text for id_, (name, text) in self._live().items() if name.startswith("of-")}
+        self.others = {id_: text for id_, (name, text) in self.live().items() if name.startswith("of-")}
 
     def __exit__(self, *_: object) -> None:
         self._server.send_signal(signal.SIGTERM)
@@ -138,12 +139,16 @@ class World:
         assert self._server.stdout is not None
         self._server.stdout.close()
 
-    def _live(self) -> dict[str, tuple[str, str]]:
+    @property
+    def store(self) -> Path:
+        """The file of the platform."""
+        return self.platform / ".reconciler" / "embedded" / "runai.sqlite"
+
+    def live(self) -> dict[str, tuple[str, str]]:
         """What is on the platform beside the vendor's own: name and content by id."""
-        store = self.platform / ".reconciler" / "embedded" / "runai.sqlite"
-        if not store.exists():
+        if not self.store.exists():
             return {}
-        with closing(sqlite3.connect(store)) as db:
+        with closing(sqlite3.connect(self.store)) as db:
             rows = db.execute("SELECT id, name, text FROM runai_asset").fetchall()
         return {
             one: (name, text.decode())
@@ -155,67 +160,39 @@ class World:
 
     def wish(self) -> None:
         """Change the specs: some new, some gone, some different, some elsewhere."""
-        names = [f"env-{number:02d}" for number in range(self.size)]
-        chance = self.chance
-        for number in range(3):
-            if chance.random() < 0.3:
-                self.specs.pop(f"key-{number}", None)
-            if chance.random() < 0.6:
-                self.specs[f"key-{number}"] = (
-                    'kind = "credential"\ntype = "generic-secret"\ndata = { token = { env = "SECRET" } }\n'
-                    f'description = "{chance.randint(1, 9)}"\non.runai.scope = "tenant"\n'
-                )
-        if chance.random() < 0.3:
-            self.secret = f"{_SECRET}-{chance.randint(1, 99)}"
-        keys = sorted(name for name in self.specs if name.startswith("key-"))
-        for name in names:
-            draw = chance.random()
-            if draw < 0.15:
-                self.specs.pop(name, None)
-            elif draw < 0.6 or "credential =" in self.specs.get(name, ""):
-                self.specs[name] = self._environment(keys)
-        if not self.specs:
-            self.specs[names[0]] = self._environment(keys)
+        moves = self.wishes.change()
+        self.config = moves + _STACK.format(
+            url=self.url,
+            on_failure=self.chance.choice(("rollback", "rollback", "stop", "continue")),
+            parallelism=self.chance.choice((1, 4, 10)),
+        )
+        self.write()
+
+    def write(self) -> None:
+        """Write down what is wished for."""
         for path in self.stack.glob("*.toml"):
             path.unlink()
-        config = _STACK.format(
-            url=self.url,
-            on_failure=chance.choice(("rollback", "rollback", "stop", "continue")),
-            parallelism=chance.choice((1, 4, 10)),
-        )
-        (self.stack / "reconciler.toml").write_text(config)
+        (self.stack / "reconciler.toml").write_text(self.config)
         for name, text in self.specs.items():
             (self.stack / f"{name}.toml").write_text(text)
 
-    def _environment(self, keys: list[str]) -> str:
-        chance = self.chance
-        scope = chance.choice(
-            ('scope = "tenant"',) * 3 + ('scope = "project"\nscope_id = "4501234"',)  # elsewhere: a replace
-        )
-        lines = [
-            f'image = "python:3.{chance.randint(8, 13)}"',
-            f'description = "{chance.randint(1, 3)}"',
-            "[environment_variables]",
-            f'SEED = "{chance.randint(1, 9)}"',
-        ]
-        if keys and chance.random() < 0.4:
-            lines.append(f'TOKEN = {{ credential = "{chance.choice(keys)}", key = "token" }}')
-        if chance.random() < 0.2:
-            lines += ["[compute]", f"cpu_cores = {chance.randint(1, 4)}"]
-        lines += ["[on.runai]", scope]
-        if chance.random() < 0.3:
-            lines += ["[lifecycle]", "create_before_destroy = true"]
-        return "\n".join(lines) + "\n"
+    @property
+    def specs(self) -> dict[str, str]:
+        """What is wished for, by the stem of its file."""
+        return self.wishes.specs
 
     def command(self, *arguments: str, trouble: Trouble = NONE) -> Command:
         """Start ``reconciler ARGUMENTS``."""
         return Command(
             self.stack,
             [*arguments, "--lock-timeout", "5s"],
-            environment={**self.environment, "SECRET": self.secret},
+            environment=self._variables(),
             said=self.said,
             trouble=trouble,
         )
+
+    def _variables(self) -> dict[str, str]:
+        return {**self.environment, **self.wishes.secrets}
 
     def run(self, *arguments: str, trouble: Trouble = NONE) -> int:
         """Run a command to its end, however it ends."""
@@ -228,41 +205,84 @@ class World:
 
     def until(self, wanted: int, *arguments: str) -> str:
         """Run a command until it ends with *wanted*; what is wrong when it never does."""
-        attempts = 1 if self.profile in _FAIR else _ATTEMPTS
-        for _ in range(attempts):
+        for _ in range(self.attempts):
             code = self.run(*arguments)
             if code == wanted:
                 return ""
-        return f"{' '.join(arguments)} ended with {code} {attempts} times, not with {wanted}"
+        return f"{' '.join(arguments)} ended with {code} {self.attempts} times, not with {wanted}"
+
+    def refusal(self, *arguments: str, of: str) -> str:
+        """Run a command until it ends with an error about *of*: what it says, or nothing if it never does."""
+        for _ in range(self.attempts):
+            size = self.said.stat().st_size
+            if self.run(*arguments) == 1 and of in (said := self.said.read_text(errors="replace")[size:]):
+                return said
+        return ""
+
+    @property
+    def is_fair(self) -> bool:
+        """Whether nothing fails that we did not break."""
+        return self.profile in _FAIR
+
+    @property
+    def attempts(self) -> int:
+        """How often a command is worth a try."""
+        return 1 if self.is_fair else _ATTEMPTS
+
+    def expect(self, when: str, *wrongs: str) -> None:
+        """Keep what is wrong in the middle of a trial."""
+        self.untrue += [f"{when}: {one}" for one in wrongs if one]
 
     # --- the proof ---
 
     def last_run(self) -> str:
         """The newest run that there is."""
-        runs = [path.stem for path in (self.stack / ".reconciler" / "runs").iterdir()]
-        return max(runs, default="none")
+        return max(self.runs(), default="none")
+
+    def runs(self) -> set[str]:
+        """Every run that there is."""
+        return {path.stem for path in (self.stack / ".reconciler" / "runs").iterdir()}
 
     def remembered(self) -> dict[str, str]:
         """Ids and addresses in the state, what a replacement left behind included."""
-        path = self.stack / ".reconciler" / "state.json"
-        if not path.exists():
-            return {}
         found: dict[str, str] = {}
-        for one in json.loads(path.read_text())["resources"]:
+        for one in self.state()["resources"]:
             for remote_id in (one["id"], *one.get("deposed", ())):
                 found[remote_id] = one["address"]
         return found
 
+    def records(self) -> dict[str, dict[str, Any]]:
+        """What the state says, by address."""
+        return {one["address"]: one for one in self.state()["resources"]}
+
+    def state(self) -> dict[str, Any]:
+        """The state file."""
+        path = self.stack / ".reconciler" / "state.json"
+        if not path.exists():
+            return {"secret_key": "", "resources": []}
+        found: dict[str, Any] = json.loads(path.read_text())
+        return found
+
+    def believed(self) -> list[str]:
+        """What the state says, a line each, ids as the addresses of what they mean; of secrets nothing."""
+        ids = self.remembered()
+        lines = []
+        for _, one in sorted(self.records().items()):
+            kept = {key: value for key, value in one.items() if key not in ("wire_digest", "secrets")}
+            line = json.dumps(kept, sort_keys=True)
+            lines.append(re.sub(r"[0-9a-f-]{36}", lambda found: ids.get(found[0], found[0]), line))
+        return lines
+
     def wrongs(self) -> list[str]:
         """Once a dead run is settled: what differs between platform and state. Nothing may."""
-        live, known = self._live(), self.remembered()
+        live, known = self.live(), self.remembered()
         ours = {one: name for one, (name, _) in live.items() if one not in self.others}
         wrong = [f"orphaned: {name} ({one})" for one, name in ours.items() if one not in known]
         wrong += [f"lost: {address} ({one})" for one, address in known.items() if one not in ours]
         wrong += [
             f"{address} is remembered as {one}, which is {ours[one]}"
             for one, address in known.items()
-            if ours.get(one, address.rpartition(".")[2]) != address.rpartition(".")[2]
+            if ours.get(one, self.wishes.name_of(address)) != self.wishes.name_of(address)
         ]
         for one, text in self.others.items():
             if live.get(one, ("", ""))[1] != text:
@@ -270,11 +290,11 @@ class World:
         for path in self.stack.glob(".reconciler/runs/*.open"):
             if b'"type":"Closed"' not in path.read_bytes().splitlines()[-1]:
                 wrong.append(f"still open: {path.name}")
-        return wrong
+        return [*wrong, *stale_secrets(self.store, self.state(), self.wishes.ever)]
 
     def there(self) -> list[str]:
         """What is ours on the platform, a sorted line each, ids as the names of what they mean."""
-        live = self._live()
+        live = self.live()
         lines = []
         for one, (name, text) in live.items():
             if one in self.others:
@@ -300,12 +320,14 @@ class World:
     def wished(self) -> list[str]:
         """What should be there by the specs, in the same words; read from them without the product."""
         lines = []
-        for name, text in self.specs.items():
-            spec = tomllib.loads(text)
+        specs = {stem: tomllib.loads(text) for stem, text in self.specs.items()}
+        names = {stem: spec["on"]["runai"].get("name", stem) for stem, spec in specs.items()}
+        for stem, spec in specs.items():
+            name = names[stem]
             place = spec["on"]["runai"]
             scope = place.get("scope_id", place["scope"])
             variables = {
-                key: one["credential"] if isinstance(one, dict) else one
+                key: names[one["credential"]] if isinstance(one, dict) else one
                 for key, one in spec.get("environment_variables", {}).items()
             }
             facts = {"description": spec.get("description"), "scope": scope}
@@ -323,11 +345,12 @@ class World:
         return [
             *(f"wished for, and not there: {one}" for one in (wished - there).elements()),
             *(f"there, and not wished for: {one}" for one in (there - wished).elements()),
+            *old_secrets(self.store, self.remembered(), self.specs, self._variables()),
         ]
 
     def leaks(self) -> list[str]:
         """Files with the value of a secret in it."""
-        needle = _SECRET.encode()
+        needle = NEEDLE.encode()
         return [
             f"a secret is in {path.relative_to(self.directory)}"
             for path in self.directory.rglob("*")
@@ -350,6 +373,7 @@ class World:
             return [*found, wrong]
         if wrong := self.until(0, "plan", "--detailed-exitcode"):
             return [*found, wrong]
+        self.wishes.applied = dict(self.specs)
         in_the_end = (*self.wrongs(), *self.unfinished(), *self.leaks(), *self.mistakes())
         return [*found, *(f"in the end: {one}" for one in in_the_end)]
 
