@@ -34,6 +34,7 @@ DOORS: Mapping[str, tuple[str, ...]] = {
     "deepdiff": ("core/diff.py",),
     "httpx": ("providers/http.py", "state/backends/http.py"),
     "cryptography": ("cli/files.py",),
+    "jinja2": ("render/html.py",),
     "networkx": ("core/planner.py",),
     "pydantic": (
         "core/reading.py",

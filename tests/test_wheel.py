@@ -76,10 +76,13 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(installed: Installed) -> None:
-    """Every module and the typing marker are in it; tests and benchmarks are not."""
+    """Every module, the templates and the typing marker are in it; tests and benchmarks are not."""
     with zipfile.ZipFile(installed.wheel) as wheel:
         names = set(wheel.namelist())
-    ours = {f"reconciler/{p.relative_to(ROOT / 'reconciler')}" for p in (ROOT / "reconciler").rglob("*.py")}
+    package = ROOT / "reconciler"
+    files = [*package.rglob("*.py"), *(package / "render" / "templates").iterdir()]
+    assert {file.suffix for file in files} == {".py", ".html", ".css", ".js"}
+    ours = {f"reconciler/{file.relative_to(package)}" for file in files}
     assert {name for name in names if ".dist-info/" not in name} == {*ours, "reconciler/py.typed"}
     about = {name.partition(".dist-info/")[2] for name in names if ".dist-info/" in name}
     assert about == {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
@@ -96,7 +99,8 @@ def test_the_installed_command_does_the_main_job(installed: Installed, tmp_path:
     assert "runai" in reconciler("version")[1]
     assert reconciler("init", "lab")[0].startswith("Made the stack lab in lab: ")
     assert reconciler("-C", "lab", "validate") == ["Success! 1 resource in the specs, no problems."]
-    assert "Plan: 1 to add, 0 to change, 0 to destroy." in reconciler("-C", "lab", "plan")
+    assert "Plan: 1 to add, 0 to change, 0 to destroy." in reconciler("-C", "lab", "plan", "--out", "p.plan")
+    assert reconciler("show", "p.plan", "--format", "html")[0] == "<!doctype html>"
     applied = reconciler("-C", "lab", "apply", "--auto-approve")
     assert applied[-1] == "Apply complete! Resources: 1 added, 0 changed, 0 destroyed."
     assert reconciler("-C", "lab", "plan") == ["No changes. Your infrastructure matches the configuration."]

@@ -7,10 +7,10 @@ import os
 import sys
 from pathlib import Path
 
-from reconciler.core.model import Plan
+from reconciler.core.model import Plan, Surroundings
 from reconciler.errors import PlanAltered, ReconcilerError
 
-__all__ = ["read_plan", "write_private"]
+__all__ = ["read_plan", "read_whole_plan", "write_private"]
 
 
 def write_private(name: str, data: bytes, *, mode: int = 0o600) -> None:
@@ -55,16 +55,28 @@ def read_plan(name: str, *, key: str | None = None) -> Plan:
     """
     from reconciler.state.codec import decode_plan
 
+    data = _bytes(name)
+    if key is not None:
+        _check_signature(name, data, key)
+    return decode_plan(data, file=name)
+
+
+def read_whole_plan(name: str) -> tuple[Plan, Surroundings]:
+    """The saved plan in the file *name*, with what it was made beside. Raises as `read_plan` does."""
+    from reconciler.state.codec import decode_plan, decode_surroundings
+
+    data = _bytes(name)
+    return decode_plan(data, file=name), decode_surroundings(data)
+
+
+def _bytes(name: str) -> bytes:
     try:
-        data = Path(name).read_bytes()
+        return Path(name).read_bytes()
     except OSError as error:
         raise ReconcilerError(
             f"{name} cannot be read: {error.strerror}",
             hint="Give the file that `reconciler plan --out FILE` wrote.",
         ) from error
-    if key is not None:
-        _check_signature(name, data, key)
-    return decode_plan(data, file=name)
 
 
 def _check_signature(name: str, data: bytes, key: str) -> None:

@@ -14,7 +14,7 @@ from reconciler.errors import PlanRefused, PlanStale, ReconcilerError, SpecError
 from reconciler.render.text import COLOURED, PLAIN, Palette, complaint_lines, error_lines
 from reconciler.render.wrap import wrapped
 
-__all__ = ["Output", "OutputLost", "json_text"]
+__all__ = ["Output", "OutputLost", "json_text", "masked"]
 
 _TRUE: Final = ("1", "true", "t", "yes", "y", "on")
 

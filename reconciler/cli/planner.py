@@ -12,7 +12,7 @@ from reconciler.cli.files import write_private
 from reconciler.cli.output import Output
 from reconciler.cli.progress import Progress
 from reconciler.cli.session import Session, run_async
-from reconciler.core.model import ResourceAddress
+from reconciler.core.model import ResourceAddress, Surroundings
 from reconciler.core.ports import Lock
 from reconciler.engine.planning import Planned
 from reconciler.engine.selection import PlanOptions
@@ -57,7 +57,7 @@ def make_plan(session: Session, command: str, make: Callable[[Stack], Awaitable[
         return run_async(plan())
 
 
-def keep_plan(context: Context, planned: Planned, file: str | None) -> int:
+def keep_plan(session: Session, context: Context, planned: Planned, file: str | None) -> int:
     """Save a plan that was shown, if it is to be saved. What policy forbids is not, and is exit code 3."""
     try:
         check_refusals(planned)
@@ -67,7 +67,8 @@ def keep_plan(context: Context, planned: Planned, file: str | None) -> int:
             context.output.note(f"The plan is not saved to {file}.", urgent=True)
         return Exit.REFUSED
     if file:
-        write_private(file, encode_plan(planned.plan))
+        providers = {name: one.provider for name, one in session.config.settings.platforms.items()}
+        write_private(file, encode_plan(planned.plan, Surroundings(providers, planned.prior)))
         where = ["-C", context.chdir] if context.chdir is not None else []
         command_line = shlex.join(["reconciler", *where, "apply", file])
         context.output.lines(["", f"Saved the plan to: {file}", f"Apply exactly it: {command_line}"])

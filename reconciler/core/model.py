@@ -40,6 +40,7 @@ __all__ = [
     "Stamp",
     "State",
     "Step",
+    "Surroundings",
     "UsedBy",
     "Verb",
 ]
@@ -400,6 +401,19 @@ class Plan:
     def is_empty(self) -> bool:
         """Nothing changes on any platform (the state may still learn something)."""
         return not self.changes
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a plan was made beside: nothing that apply needs, all that it takes to show whole objects.
+
+    ``providers`` names the provider of each platform. ``prior`` is what the
+    state knows, under the addresses that the plan uses: also of the resources
+    that stay as they are, which are in no change.
+    """
+
+    providers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    prior: Mapping[ResourceAddress, ResourceState] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)

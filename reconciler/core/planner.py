@@ -552,13 +552,11 @@ def _ring_through(start: T, graph: Any, component: set[T], longest: int) -> tupl
     return tuple(ring[first:] + ring[:first]), followed
 
 
-def layers(
-    edges: Mapping[ResourceAddress, Iterable[ResourceAddress]],
-) -> tuple[tuple[ResourceAddress, ...], ...]:
+def layers(edges: Mapping[T, Iterable[T]]) -> tuple[tuple[T, ...], ...]:
     """The resources in rows: each row needs only rows above it. For drawing."""
-    depth: dict[ResourceAddress, int] = {}
-    needed_by: dict[ResourceAddress, list[ResourceAddress]] = defaultdict(list)
-    waiting: dict[ResourceAddress, int] = {}
+    depth: dict[T, int] = {}
+    needed_by: dict[T, list[T]] = defaultdict(list)
+    waiting: dict[T, int] = {}
     for address, needs in edges.items():
         known = [needed for needed in needs if needed in edges]
         waiting[address] = len(known)
@@ -574,7 +572,7 @@ def layers(
             waiting[dependent] -= 1
             if not waiting[dependent]:
                 free.append(dependent)
-    rows: dict[int, list[ResourceAddress]] = defaultdict(list)
+    rows: dict[int, list[T]] = defaultdict(list)
     for address in sorted(edges):
         rows[depth.get(address, 0)].append(address)
     return tuple(tuple(rows[row]) for row in sorted(rows))

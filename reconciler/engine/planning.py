@@ -40,10 +40,14 @@ _MANY = 10
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A plan, and the wire digests of the resources that were seen to be as the state will say."""
+    """A plan, and the wire digests of the resources that were seen to be as the state will say.
+
+    ``prior`` is the state that it was made from, under the addresses of the plan.
+    """
 
     plan: Plan
     seen: Mapping[ResourceAddress, str] = field(default_factory=dict)
+    prior: Mapping[ResourceAddress, ResourceState] = field(default_factory=dict)
 
 
 async def make_plan(planner: Planner, specs: SpecSet, state: State, options: PlanOptions) -> Planned:
@@ -111,7 +115,8 @@ async def make_plan(planner: Planner, specs: SpecSet, state: State, options: Pla
         config_digest=planner.config_digest,
     )
     left_out = work.decisions.keys() - {decision.change.address for decision in decisions}
-    return Planned(plan, {address: one for address, one in work.seen.items() if address not in left_out})
+    seen = {address: one for address, one in work.seen.items() if address not in left_out}
+    return Planned(plan, seen, prior)
 
 
 def _steps(

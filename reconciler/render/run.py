@@ -8,7 +8,8 @@ from typing import Any
 from reconciler.core.model import Path
 from reconciler.core.report import PastRun
 from reconciler.render.characters import printable
-from reconciler.render.text import PLAIN, Palette, quoted
+from reconciler.render.difference import quoted
+from reconciler.render.text import PLAIN, Palette
 from reconciler.render.view import shown as in_words
 from reconciler.render.view import visible
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import json
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +9,15 @@ from typing import Any, Final
 
 from reconciler.errors import Complaint
 from reconciler.render.characters import columns, printable
+from reconciler.render.difference import (
+    DESTRUCTIVE,
+    SYMBOLS,
+    destructive_first,
+    line_changes,
+    notes,
+    quoted,
+    reads_better_by_line,
+)
 
 __all__ = [
     "COLOURED",
@@ -24,27 +30,10 @@ __all__ = [
     "error_lines",
     "ledger_lines",
     "plan_lines",
-    "quoted",
     "summary_line",
 ]
 
 NO_CHANGES: Final = "No changes. Your infrastructure matches the configuration."
-
-_SYMBOLS: Final = {
-    "create": "+",
-    "update": "~",
-    "replace": "-/+",
-    "delete": "-",
-    "adopt": "<-",
-    "forget": "x",
-    "move": "->",
-}
-_DESTRUCTIVE: Final = ("delete", "replace")
-_CAUSES: Final = {
-    "drift": "drift: changed outside",
-    "both": "conflict: spec changed, and changed outside",
-    "reference": "new id",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +50,7 @@ class Palette:
 
     def of(self, action: str) -> str:
         """The colour of an action."""
-        if action in _DESTRUCTIVE:
+        if action in DESTRUCTIVE:
             return self.remove
         return self.add if action in ("create", "adopt") else self.change
 
@@ -78,26 +67,6 @@ COLOURED: Final = Palette(
 )
 
 
-_WORDS: Final = re.compile(r"\((sensitive|secret from [^\n]+|id of [^\n]+, known after apply)\)")
-"""What a view says in place of a value."""
-
-
-def quoted(value: Any) -> str:
-    """A value on one line, as TOML would spell it."""
-    if value is None:
-        return "(nothing)"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return printable(value if _WORDS.fullmatch(value) else json.dumps(value, ensure_ascii=False))
-    if isinstance(value, Mapping):
-        inner = ", ".join(f"{printable(key)} = {quoted(item)}" for key, item in value.items())
-        return f"{{ {inner} }}" if inner else "{}"
-    if isinstance(value, Sequence):
-        return f"[{', '.join(map(quoted, value))}]"
-    return str(value)
-
-
 def plan_lines(
     view: Mapping[str, Any],
     palette: Palette = PLAIN,
@@ -112,9 +81,7 @@ def plan_lines(
     """
     for text in view["warnings"]:
         yield from _warning(text, palette)
-    changes = sorted(
-        view["changes"], key=lambda change: (change["action"] not in _DESTRUCTIVE, change["address"])
-    )
+    changes = sorted(view["changes"], key=destructive_first)
     if not quiet:
         yield from _spaced(_change_lines(change, palette, width) for change in changes)
     if verbose and view["steps"]:
@@ -189,7 +156,7 @@ def _change_lines(change: Mapping[str, Any], palette: Palette, width: int) -> It
     action = change["action"]
     source = change["source"]
     where = f" ({source['file']}:{source['line']})" if source else ""
-    mark = ">" if change["manner"] and action != "replace" else _SYMBOLS[action]
+    mark = ">" if change["manner"] and action != "replace" else SYMBOLS[action]
     symbol = f"{palette.of(action)}{mark}{palette.end}"
     address = f"{palette.bold}{printable(change['address'])}{palette.end}"
     moved = f", moved from {change['moved_from']}" if change["moved_from"] and action != "move" else ""
@@ -205,11 +172,9 @@ def _change_lines(change: Mapping[str, Any], palette: Palette, width: int) -> It
 
 def _field_lines(one: Mapping[str, Any], palette: Palette, width: int) -> Iterator[str]:
     before, after = one["before"], one["after"]
-    notes = [_CAUSES[one["cause"]]] if one["cause"] in _CAUSES else []
-    if one["forces_replace"]:
-        notes.append("forces replacement")
-    words = f"   ({', '.join(notes)})" if notes else ""
-    note = f"{palette.dim}{words}{palette.end}" if notes else ""
+    said = notes(one)
+    words = f"   ({said})" if said else ""
+    note = f"{palette.dim}{words}{palette.end}" if said else ""
     path = printable(one["path"])
     if one["sensitive"]:
         yield f"    {palette.change}~{palette.end} {path} changed (secret){note}"
@@ -217,7 +182,7 @@ def _field_lines(one: Mapping[str, Any], palette: Palette, width: int) -> Iterat
         yield f"    {palette.add}+{palette.end} {path} = {quoted(after)}{note}"
     elif after is None:
         yield f"    {palette.remove}-{palette.end} {path} = {quoted(before)}{note}"
-    elif _reads_better_by_line(before, after):
+    elif reads_better_by_line(before, after):
         yield f"    {palette.change}~{palette.end} {path}{note}"
         yield from _line_diff(before, after, palette)
     else:
@@ -229,22 +194,9 @@ def _field_lines(one: Mapping[str, Any], palette: Palette, width: int) -> Iterat
             yield f"      {' ' * columns(path)}-> {new}"
 
 
-def _reads_better_by_line(before: Any, after: Any) -> bool:
-    if isinstance(before, str) and isinstance(after, str):
-        return "\n" in before or "\n" in after
-    return isinstance(before, list) and isinstance(after, list) and max(len(before), len(after)) > 4
-
-
 def _line_diff(before: Any, after: Any, palette: Palette) -> Iterator[str]:
-    # Split at line feeds alone: a carriage return or a missing last line end is a difference, too.
-    old, new = (
-        list(map(printable, value.split("\n"))) if isinstance(value, str) else list(map(quoted, value))
-        for value in (before, after)
-    )
-    for tag, start, end, new_start, new_end in difflib.SequenceMatcher(None, old, new).get_opcodes():
-        if tag != "equal":
-            yield from (f"        {palette.remove}-{palette.end} {line}" for line in old[start:end])
-            yield from (f"        {palette.add}+{palette.end} {line}" for line in new[new_start:new_end])
+    for sign, line in line_changes(before, after):
+        yield f"        {palette.remove if sign == '-' else palette.add}{sign}{palette.end} {line}"
 
 
 def ledger_lines(view: Mapping[str, Any], palette: Palette = PLAIN, *, quiet: bool = False) -> Iterator[str]:

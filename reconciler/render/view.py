@@ -8,11 +8,12 @@ whose it will be.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from reconciler.core.attributes import ID, REF, SECRET
-from reconciler.core.model import Action, Cause, Change, FieldChange, Path, Plan, Step, Verb
+from reconciler.core.model import Action, Cause, Change, FieldChange, Path, Plan, ResourceAddress, Step, Verb
 from reconciler.core.planner import plan_digest
 from reconciler.core.report import DriftReport, RunReport
 
@@ -121,7 +122,11 @@ def summary(changes: Iterable[Change]) -> dict[str, int]:
 def plan_view(plan: Plan) -> View:
     """A plan for people and tools. No time in it: the same plan, the same bytes."""
     made = {step.address: step for step in plan.steps if step.verb is Verb.CREATE}
-    changes = [_change_view(change, made.get(change.address)) for change in plan.changes]
+    needs = _needs(plan.steps)
+    changes = [
+        _change_view(change, made.get(change.address), needs.get(change.address, set()))
+        for change in plan.changes
+    ]
     return {
         "format_version": 1,
         "tool": plan.tool,
@@ -150,7 +155,19 @@ def plan_view(plan: Plan) -> View:
     }
 
 
-def _change_view(change: Change, made: Step | None) -> View:
+def _needs(steps: Sequence[Step]) -> dict[ResourceAddress, set[ResourceAddress]]:
+    """What each resource of a plan needs: by its spec, and by the order in which objects are taken away."""
+    by_number = {step.number: step for step in steps}
+    needs: dict[ResourceAddress, set[ResourceAddress]] = defaultdict(set)
+    for step in steps:
+        needs[step.address].update(step.depends_on)
+        for first in (by_number[number] for number in step.waits if number in by_number):
+            if step.verb is first.verb is Verb.DELETE and step.address != first.address:
+                needs[first.address].add(step.address)
+    return needs
+
+
+def _change_view(change: Change, made: Step | None, needs: Iterable[ResourceAddress]) -> View:
     fields = [field_view(one) for one in change.fields]
     if change.action is Action.CREATE and made is not None and made.attributes is not None:
         fields = [
@@ -177,6 +194,7 @@ def _change_view(change: Change, made: Step | None) -> View:
         "risk": list(change.risks),
         "irreversible": change.irreversible or None,
         "used_by": [str(user) for user in change.used_by],
+        "needs": [str(address) for address in sorted(needs)],
         "fields": fields,
     }
 

@@ -12,7 +12,8 @@ The checksum is over all the rest, header and resources. Attributes stay as
 they are in the file until somebody looks into them, so that reading a state
 costs little more than its bytes.
 
-A plan file is one JSON document on one line. Both are canonical: what is read
+A plan file is one JSON document on one line: the plan, and what it was made
+beside, which apply never looks into. Both are canonical: what is read
 is what would be written, to the byte, so that a changed byte anywhere is
 noticed.
 """
@@ -24,7 +25,7 @@ from typing import Any, Final
 import msgspec
 
 from reconciler.core.attributes import Attributes, digest, to_json
-from reconciler.core.model import Plan, ResourceAddress, ResourceState, Stamp, State
+from reconciler.core.model import Plan, ResourceAddress, ResourceState, Stamp, State, Surroundings
 from reconciler.core.planner import plan_digest
 from reconciler.errors import PlanAltered, StateError, StateUnreadable
 
@@ -33,6 +34,7 @@ __all__ = [
     "decode",
     "decode_plan",
     "decode_state",
+    "decode_surroundings",
     "encode",
     "encode_plan",
     "encode_state",
@@ -241,13 +243,40 @@ class _PlanFile(msgspec.Struct):
     digest: str
     checksum: str
     plan: msgspec.Raw
+    beside: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
-def encode_plan(plan: Plan) -> bytes:
-    """The bytes of a plan file."""
+class _Beside(msgspec.Struct):
+    providers: dict[str, str]
+    prior: list[_Record]
+
+
+def encode_plan(plan: Plan, beside: Surroundings | None = None) -> bytes:
+    """The bytes of a plan file; with *beside*, whole objects can be shown from it later."""
+    return _plan_file(plan, _encoder.encode(_beside(beside)) if beside is not None else None)
+
+
+def _plan_file(plan: Plan, beside: bytes | None) -> bytes:
     body = _encoder.encode(plan)
-    file = _PlanFile(FORMAT_VERSION, plan_digest(plan), digest(body), msgspec.Raw(body))
+    parts = (body,) if beside is None else (body, beside)
+    file = _PlanFile(
+        FORMAT_VERSION,
+        plan_digest(plan),
+        digest(*parts),
+        msgspec.Raw(body),
+        msgspec.UNSET if beside is None else msgspec.Raw(beside),
+    )
     return _encoder.encode(file) + b"\n"
+
+
+def _beside(found: Surroundings) -> _Beside:
+    return _Beside(
+        dict(sorted(found.providers.items())),
+        [
+            _Record(str(address), one.remote_id, msgspec.Raw(one.attributes.raw))
+            for address, one in sorted(found.prior.items())
+        ],
+    )
 
 
 def decode_plan(data: bytes, *, file: str) -> Plan:
@@ -264,12 +293,22 @@ def decode_plan(data: bytes, *, file: str) -> Plan:
     try:
         found = msgspec.json.decode(data, type=_PlanFile)
         plan: Plan = decode(bytes(found.plan), Plan)
-        same = encode_plan(plan) == data
+        beside = None if found.beside is msgspec.UNSET else bytes(found.beside)
+        same = _plan_file(plan, beside) == data
     except _DAMAGE as error:
         raise _altered(file) from error
     if not same:
         raise _altered(file)
     return plan
+
+
+def decode_surroundings(data: bytes) -> Surroundings:
+    """What the plan in *data*, which `decode_plan` has read without complaint, was made beside."""
+    found = msgspec.json.decode(data, type=_PlanFile).beside
+    if found is msgspec.UNSET:
+        return Surroundings()
+    beside = msgspec.json.decode(found, type=_Beside)
+    return Surroundings(beside.providers, {one.address: one for one in map(_resource, beside.prior)})
 
 
 def _altered(file: str) -> PlanAltered:

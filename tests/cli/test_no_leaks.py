@@ -86,7 +86,17 @@ def test_nothing_is_written_of_a_secret(secretive: Project, loud: tuple[str, ...
     said = []
     for words in (
         ("validate",),
-        ("plan", "--out", "saved.plan", "--json-out", "plan.json"),
+        (
+            "plan",
+            "--out",
+            "saved.plan",
+            "--json-out",
+            "plan.json",
+            "--markdown-out",
+            "c.md",
+            "--html-out",
+            "r.html",
+        ),
         ("apply", "saved.plan"),
         ("apply", "--auto-approve"),
         ("plan",),
@@ -94,6 +104,10 @@ def test_nothing_is_written_of_a_secret(secretive: Project, loud: tuple[str, ...
         ("list", "--format", "json"),
         ("show", "runai.credential.first"),
         ("show", "saved.plan"),
+        *(
+            ("show", "saved.plan", "--format", form)
+            for form in ("json", "terraform-json", "markdown", "html")
+        ),
         ("drift", "--json-out", "drift.json"),
         ("history",),
         ("state", "pull"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -162,10 +163,19 @@ STEPS = (
         attributes=Attributes({"environment_variables": {}}),
         remote_id="e-1",
         fingerprint="sha256:f",
+        depends_on=(address("credential.hub"),),
     ),
     step(2, Verb.DELETE, "credential.hub", Reversal.NONE, remote_id="c-1", waits=(1,)),
     step(3, Verb.CREATE, "credential.hub", Reversal.DELETE, attributes=HUB, waits=(2,)),
-    step(4, Verb.CREATE, "environment.new", Reversal.DELETE, attributes=NEW, waits=(3,)),
+    step(
+        4,
+        Verb.CREATE,
+        "environment.new",
+        Reversal.DELETE,
+        attributes=NEW,
+        waits=(3,),
+        depends_on=(address("credential.hub"), address("environment.gone")),
+    ),
     step(5, Verb.FORGET, "environment.forgotten", Reversal.RECALL, remote_id="e-9"),
     step(
         6,
@@ -191,6 +201,48 @@ PLAN = Plan(
     partial=("update runai.environment.left-out",),
     tool="reconciler 1.2.3",
 )
+
+
+def many(count: int, *, kinds: int = 2) -> Plan:
+    """*count* changes of every sort, of which each tenth takes something away."""
+    changes, steps = [], []
+    for number in range(count):
+        kind = ("environment", "credential", "compute")[number % kinds]
+        where = ResourceAddress(("runai", "azureml", "aenv")[number % 3], kind, f"team-{number % 7}-{number}")
+        action = (Action.UPDATE, Action.CREATE, Action.UPDATE, Action.UPDATE, Action.DELETE, Action.UPDATE,
+                  Action.ADOPT, Action.UPDATE, Action.UPDATE, Action.REPLACE)[number % 10]  # fmt: skip
+        fields = ()
+        if action in (Action.UPDATE, Action.REPLACE):
+            fields = (
+                field(
+                    "image", "nvcr.io/nvidia/pytorch:24.01-py3", f"nvcr.io/nvidia/pytorch:24.{number % 3}-py3"
+                ),
+                field("environment_variables.NCCL_DEBUG", "INFO", "WARN", cause=Cause.DRIFT),
+                field("args", ARGS, [*ARGS[:3], "--changed", *ARGS[4:]]),
+                field("description", f"team {number}", "one for all"),
+            )
+        users = (WORKSPACE,) if number % 50 == 4 else ()
+        changes.append(
+            Change(
+                where,
+                action,
+                "spec changed" if fields else "no longer in the specs" if action is Action.DELETE else "new",
+                fields,
+                None if action is Action.DELETE else Source(f"teams/{number}.toml", 3),
+                remote_id="" if action is Action.CREATE else f"id-{number}",
+                used_by=users,
+                risks=("used by workspace lab-1 (Running)",) if users else (),
+            )
+        )
+        verbs = {Action.CREATE: Verb.CREATE, Action.DELETE: Verb.DELETE}
+        verb = verbs.get(action, Verb.UPDATE)
+        attributes = None if verb is Verb.DELETE else Attributes({"name": where.name, "image": "python:3.11"})
+        needs = (
+            (address(f"credential.hub-{number % 5}"),) if number % 4 == 0 and verb is not Verb.DELETE else ()
+        )
+        steps.append(Step(number, verb, where, Reversal.RESTORE, attributes=attributes, depends_on=needs))
+    return replace(EMPTY, changes=tuple(sorted(changes, key=lambda one: one.address)), steps=tuple(steps))
+
 
 EMPTY = Plan(stack="dev", base=Stamp("5f0e", 7), specs_digest="sha256:aa", revision="")
 

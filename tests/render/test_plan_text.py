@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from render.plans import CHANGES, EMPTY, PLAN, address, field, golden
 
 from reconciler.core.model import Action, Cause, Change, Plan, UsedBy
-from reconciler.render.text import COLOURED, NO_CHANGES, apply_line, plan_lines, quoted, summary_line
+from reconciler.render.difference import quoted
+from reconciler.render.text import COLOURED, NO_CHANGES, apply_line, plan_lines, summary_line
 from reconciler.render.view import plan_view
 
 

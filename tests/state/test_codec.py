@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from state.values import FIELDS, LAB, PLAN, RECORDS, STATE, plans, states
 
 from reconciler.core.attributes import Attributes
-from reconciler.core.model import NO_STAMP, ResourceAddress, ResourceState, Stamp, State
+from reconciler.core.model import NO_STAMP, ResourceAddress, ResourceState, Stamp, State, Surroundings
 from reconciler.core.planner import plan_digest
 from reconciler.errors import PlanAltered, ReconcilerError, StateError, StateUnreadable
 from reconciler.state import codec
@@ -47,6 +47,21 @@ def test_a_state_comes_back_whole(state: State) -> None:
     assert read == state
     assert codec.encode_state(read) == data
     assert codec.read_stamp(data.splitlines(keepends=True)[0]) == state.stamp
+
+
+@settings(max_examples=60, deadline=None)
+@given(plans, states)
+def test_what_a_plan_was_made_beside_comes_back(plan: Any, state: State) -> None:
+    """Providers, and of each resource its id and attributes; the digest knows nothing of it."""
+    data = codec.encode_plan(plan, Surroundings({"west": "runai"}, state.resources))
+    assert read_plan(data) == plan
+    assert plan_digest(read_plan(data)) == plan_digest(plan)
+    beside = codec.decode_surroundings(data)
+    assert beside.providers == {"west": "runai"}
+    assert {address: (one.remote_id, one.attributes) for address, one in beside.prior.items()} == {
+        address: (one.remote_id, one.attributes) for address, one in state.resources.items()
+    }
+    assert codec.decode_surroundings(codec.encode_plan(plan)) == Surroundings()
 
 
 @settings(max_examples=150, deadline=None)
@@ -245,7 +260,7 @@ def test_a_damaged_plan_is_refused(damage: str) -> None:
 @given(plans, st.data())
 def test_any_plan_with_a_changed_byte_is_refused(plan: Any, data: st.DataObject) -> None:
     """Wherever it stands, whatever it becomes."""
-    whole = codec.encode_plan(plan)
+    whole = codec.encode_plan(plan, Surroundings({"runai": "runai"}, STATE.resources))
     position = data.draw(st.integers(0, len(whole) - 1))
     byte = data.draw(st.integers(0, 255).filter(lambda value: value != whole[position]))
     with pytest.raises(PlanAltered):

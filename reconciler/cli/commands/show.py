@@ -10,7 +10,8 @@ import click
 
 from reconciler.cli.addresses import meant
 from reconciler.cli.context import Context, Exit
-from reconciler.cli.files import read_plan
+from reconciler.cli.documents import DOCUMENTS, budget, document
+from reconciler.cli.files import read_whole_plan
 from reconciler.cli.inventory import gather
 from reconciler.cli.options import common, looking, option
 from reconciler.cli.planner import show_plan
@@ -28,12 +29,24 @@ from reconciler.render.view import plan_view
 @click.argument("what", metavar="PLANFILE|ADDRESS|RUN")
 @common
 @looking
-@option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print.")
+@option(
+    "--format",
+    "form",
+    type=click.Choice(["text", *DOCUMENTS]),
+    default="text",
+    help="How to print; Markdown, HTML and Terraform's plan JSON are for plans.",
+)
+@budget
 @click.pass_obj
 def command(context: Context, /, what: str, **options: Any) -> int:
     """Show a saved plan, a resource with what uses it, or a past run."""
     if Path(what).is_file():
-        return _show_plan(context, what, options["form"])
+        return _show_plan(context, what, options["form"], options["max_bytes"])
+    if options["form"] not in ("text", "json"):
+        raise UsageError(
+            f"--format {options['form']} is for plans, and there is no file {what}",
+            hint="`reconciler plan --out FILE` saves a plan.",
+        )
     session = Session.open(context, **options)
     try:
         address = ResourceAddress.parse(what)
@@ -49,12 +62,19 @@ def _print_json(context: Context, kind: str, view: Any) -> None:
         context.output.json_document(view)
 
 
-def _show_plan(context: Context, file: str, form: str) -> int:
-    view = plan_view(read_plan(file))
-    if form == "json" or context.output.as_json:
-        _print_json(context, "plan", view)
+def _show_plan(context: Context, file: str, form: str, max_bytes: int) -> int:
+    plan, beside = read_whole_plan(file)
+    view = plan_view(plan)
+    output = context.output
+    if form in ("text", "json") and output.as_json:
+        output.record("plan", **view)
+    elif form == "text":
+        show_plan(output, view)
     else:
-        show_plan(context.output, view)
+        text = document(form, view, plan, beside, max_bytes=max_bytes)
+        output.record("document", format=form, text=text)
+        if not output.as_json:
+            output.document(text)
     return Exit.DONE
 
 

@@ -20,8 +20,8 @@ from reconciler.core.model import ResourceAddress, ResourceState, State
 from reconciler.core.ports import Lock, RunSummary
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.render.characters import printable
+from reconciler.render.difference import quoted
 from reconciler.render.table import table_lines
-from reconciler.render.text import quoted
 from reconciler.render.view import shown
 
 

@@ -33,6 +33,6 @@ def command(context: Context, /, run: str, **options: Any) -> int:
     planned = make_plan(session, "undo", lambda stack: stack.undo(run, wanted))
     view = plan_view(planned.plan)
     show_plan(context.output, view)
-    code = keep_plan(context, planned, options["out"])
+    code = keep_plan(session, context, planned, options["out"])
     context.output.summary(code, digest=view["digest"], **view["summary"])
     return code
