@@ -2,6 +2,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+POLICY := .venv-policy
 N ?= 1000
 SEED ?= 1
 
@@ -26,10 +27,17 @@ $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@ $(VENV)/.runtime
 
+# What judges Terraform plans has needs that ours cannot live with: an environment of its own.
+$(POLICY)/.made: tests/policy/requirements.txt
+	@test -n "$(PYTHON)" || { echo "reconciler needs Python 3.11 or newer"; exit 1; }
+	$(PYTHON) -m venv $(POLICY)
+	$(POLICY)/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/policy/requirements.txt
+	@touch $@
+
 demo: $(VENV)/.runtime ## Validate, plan, apply and list states/dev on the embedded platform.
 	@sh examples/demo.sh $(BIN)/reconciler
 
-test: lint ## Run every check and every test.
+test: lint $(POLICY)/.made ## Run every check and every test.
 	PYTHONHASHSEED=0 $(BIN)/python -m pytest -q
 	PYTHONHASHSEED=4242 $(BIN)/python -m pytest -q tests/core tests/specs tests/render
 
@@ -45,4 +53,4 @@ chaos: $(VENV)/.test ## Kill N commands, break each call, tear each byte; look a
 	PYTHONPATH=tests $(BIN)/python -m chaos $(N) --seed $(SEED)
 
 clean: ## Remove what the commands above made.
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis states/*/.reconciler
+	rm -rf $(VENV) $(POLICY) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis states/*/.reconciler

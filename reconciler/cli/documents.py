@@ -48,9 +48,7 @@ def document(
             from reconciler.render.objects import objects_view
             from reconciler.render.terraform import terraform_view
 
-            return _json(terraform_view(view, objects_view(plan, beside)))
-    return _json(view)
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+            # On one line, as Terraform writes it: of several, terraform-compliance reads the second alone.
+            shaped = terraform_view(view, objects_view(plan, beside))
+            return json.dumps(shaped, ensure_ascii=False, separators=(",", ":")) + "\n"
+    return json.dumps(view, ensure_ascii=False, indent=2) + "\n"

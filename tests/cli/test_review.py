@@ -62,7 +62,9 @@ def test_all_documents_have_the_digest_that_apply_expects(stack: Project) -> Non
 def test_terraform_json_has_every_object_of_the_stack(stack: Project) -> None:
     """Also those that stay as they are, so that a policy judges all of them."""
     stack.run("plan", "--out", "p.json").succeeded()
-    view = json.loads(stack.run("show", "p.json", "--format", "terraform-json").succeeded().out)
+    shown = stack.run("show", "p.json", "--format", "terraform-json").succeeded().out
+    assert shown.count("\n") == 1  # as Terraform writes it, and as tools read it
+    view = json.loads(shown)
     actions = {row["address"]: row["change"]["actions"] for row in view["resource_changes"]}
     assert actions == {
         "runai_credential.hub": ["delete", "create"],
