@@ -6,6 +6,15 @@ and anything that asks a platform.
 """
 
 from reconciler.specs.config import PlatformConfig, StackConfig, load_config
-from reconciler.specs.load import complaint_for, load_specs
+from reconciler.specs.folder import spec_names
+from reconciler.specs.load import complaint_for, load_specs, places_of
 
-__all__ = ["PlatformConfig", "StackConfig", "complaint_for", "load_config", "load_specs"]
+__all__ = [
+    "PlatformConfig",
+    "StackConfig",
+    "complaint_for",
+    "load_config",
+    "load_specs",
+    "places_of",
+    "spec_names",
+]

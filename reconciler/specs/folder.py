@@ -49,6 +49,12 @@ def spec_files(
                 )
 
 
+def spec_names(directory: FilePath) -> list[str]:
+    """The names of all spec files of the stack in *directory*, as `spec_files` has them."""
+    found = spec_files(directory, directory / ".reconciler", lambda *_: None)
+    return sorted(name for _, name in found)
+
+
 def _may_hold_specs(link: FilePath, state_directory: FilePath) -> bool:
     """Whether *link* leads to a folder, neither of another stack nor of our own state."""
     if not link.is_dir() or (link / CONFIG_NAME).exists():

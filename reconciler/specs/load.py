@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import dropwhile
@@ -35,7 +35,7 @@ from reconciler.specs.merged import Merged, extended_names
 from reconciler.specs.reader import SpecReader
 from reconciler.specs.text import TomlFile, parse, plain_secrets, unreadable
 
-__all__ = ["complaint_for", "complaints_about_specs", "load_specs"]
+__all__ = ["complaint_for", "complaints_about_specs", "load_specs", "places_of"]
 
 _MOST_COMPARED: Final = 100_000
 """How many known words are compared with missing ones in all: about a second's worth."""
@@ -73,18 +73,46 @@ def complaints_about_specs(config: StackConfig) -> list[Complaint]:
 def complaint_for(config: StackConfig, resource: Resource, problem: Problem) -> Complaint:
     """A complaint about a resource, found after the specs were read, at its place in the spec."""
     source = resource.source
+    merged = _merged_from(config.directory, source.file)
+    if merged is None:
+        return Complaint(problem.summary, source.file, source.line, hint=problem.hint)
+    platform = resource.address.platform
+    return merged.complaint(problem.path, problem.summary, problem.hint, platform=platform)
+
+
+def places_of(
+    directory: FilePath, wanted: Iterable[tuple[str, str, Sequence[Path]]]
+) -> Iterator[list[tuple[str, int]]]:
+    """Where fields are written: for each spec file, platform and paths, a file and line for each path.
+
+    Of a field that no file says, the place is that of what should say it.
+    Nothing comes for a file that cannot be read.
+    """
+    known: dict[str, Merged | None] = {}
+    for file, platform, paths in wanted:
+        if file not in known:
+            known[file] = _merged_from(directory, file)
+        merged = known[file]
+        if merged is None:
+            yield []
+            continue
+        found = [merged.complaint(path, "", platform=platform) for path in paths]
+        yield [(one.file, one.line) for one in found]
+
+
+def _merged_from(directory: FilePath, name: str) -> Merged | None:
+    """The spec in the file *name* with what it extends; None when one of the files cannot be read."""
     files: list[TomlFile] = []
-    following: str | None = source.file
+    following: str | None = name
     while following is not None and all(file.name != following for file in files):
-        parsed = parse(config.directory / following, following)
+        parsed = parse(directory / following, following)
         if isinstance(parsed, Complaint):
-            return Complaint(problem.summary, source.file, source.line, hint=problem.hint)
+            return None
         files.append(parsed)
         wanted = parsed.table.get("extends")
         candidates = extended_names(wanted, following) if isinstance(wanted, str) else ()
-        following = next((name for name in candidates if (config.directory / name).is_file()), None)
-    platform = resource.address.platform
-    return Merged.of(files).complaint(problem.path, problem.summary, problem.hint, platform=platform)
+        following = next((one for one in candidates if (directory / one).is_file()), None)
+    return Merged.of(files)
 
 
 @dataclass

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
 from reconciler.cli.addresses import meant
+from reconciler.cli.annotating import about_plan, below_root
 from reconciler.cli.context import Context, Exit
 from reconciler.cli.documents import DOCUMENTS, budget, document
 from reconciler.cli.files import read_whole_plan
 from reconciler.cli.inventory import gather
 from reconciler.cli.options import common, looking, option
 from reconciler.cli.planner import show_plan
-from reconciler.cli.session import Session, may_be_shown
-from reconciler.core.model import ResourceAddress
+from reconciler.cli.session import Session, find_stack, may_be_shown
+from reconciler.core.model import Plan, ResourceAddress
 from reconciler.engine.history import past_run
 from reconciler.engine.inventory import Entry, find_entry
 from reconciler.errors import JournalUnreadable, ReconcilerError, StateError, StateUnreadable, UsageError
+from reconciler.render.annotations import github
 from reconciler.render.resource import resource_lines, resource_view
 from reconciler.render.run import past_run_lines, past_run_view
-from reconciler.render.view import plan_view
+from reconciler.render.view import dotted, plan_view
+from reconciler.specs import places_of
 
 
 @click.command("show")
@@ -32,9 +37,10 @@ from reconciler.render.view import plan_view
 @option(
     "--format",
     "form",
-    type=click.Choice(["text", *DOCUMENTS]),
+    type=click.Choice(["text", *DOCUMENTS, "github"]),
     default="text",
-    help="How to print; Markdown, HTML and Terraform's plan JSON are for plans.",
+    help="How to print; all but text and json are for plans. github: workflow commands, which mark the "
+    "lines that cause changes; the specs have to be there.",
 )
 @budget
 @click.pass_obj
@@ -71,11 +77,31 @@ def _show_plan(context: Context, file: str, form: str, max_bytes: int) -> int:
     elif form == "text":
         show_plan(output, view)
     else:
-        text = document(form, view, plan, beside, max_bytes=max_bytes)
+        if form == "github":
+            text = _commands(context, plan, view)
+        else:
+            text = document(form, view, plan, beside, max_bytes=max_bytes)
         output.record("document", format=form, text=text)
         if not output.as_json:
             output.document(text)
     return Exit.DONE
+
+
+def _commands(context: Context, plan: Plan, view: Mapping[str, Any]) -> str:
+    """Workflow commands at the lines of the specs that cause the changes of a plan."""
+    directory = find_stack(context.chdir)
+    written = [change for change in plan.changes if change.source is not None and change.fields]
+    wanted = [
+        (change.source.file, change.address.platform, [one.path for one in change.fields])
+        for change in written
+        if change.source is not None
+    ]
+    places = {
+        (str(change.address), dotted(one.path)): place
+        for change, found in zip(written, places_of(directory, wanted), strict=True)
+        for one, place in zip(change.fields, found, strict=False)
+    }
+    return github(about_plan(view["changes"], places, below_root(directory, os.environ)))
 
 
 def _show_resource(context: Context, session: Session, address: ResourceAddress, form: str) -> int:
