@@ -12,11 +12,11 @@ from harness import LAB, Project
 from pydantic import BaseModel
 
 from reconciler.cli.app import cli
+from reconciler.core.reading import SecretReference
 from reconciler.engine.inventory import STATUSES
 from reconciler.providers.runai.settings_model import SettingsModel
 from reconciler.providers.runai.spec import MODELS
 from reconciler.providers.runai.spec.compute import ComputeFields, ExtendedResource
-from reconciler.providers.runai.spec.credential import SecretReference
 from reconciler.providers.runai.spec.environment import WorkloadTypes
 from reconciler.providers.runai.spec.tools import TOOLS, InferenceEndpoint, ReadinessProbe, Tool
 from reconciler.providers.runai.spec.variables import EnvironmentVariable

@@ -235,7 +235,7 @@ def may_be_shown(path: FieldPath, value: Any) -> bool:
     """Whether a value of a live object may be shown: not when somebody typed a secret into it."""
     if value is None or isinstance(value, bool | int | float):
         return True
-    from reconciler.specs.plaintext import suspicions
+    from reconciler.core.plaintext import suspicions
 
     name = next((str(part) for part in reversed(path) if part != "value"), "")
     table: Mapping[str, Any] = {name: value}

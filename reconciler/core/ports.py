@@ -162,12 +162,15 @@ class Place:
     """Where a spec is placed: the platform's name, the address name, the stack's directory.
 
     ``folder`` is that of the spec's file: files that it names are relative to it.
+    ``ignored`` are the fields that the spec leaves out there: what of them stands
+    in other files that it names may be left out as well.
     """
 
     platform: str
     name: str
     directory: FilePath
     folder: FilePath
+    ignored: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,15 +14,16 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 from pydantic_core import PydanticCustomError
 
+from reconciler.core.attributes import SECRET
 from reconciler.core.model import Path
 from reconciler.core.ports import Problem
 
-__all__ = ["Table", "nearest", "read", "refuse"]
+__all__ = ["REFERENCES", "SecretReference", "Table", "nearest", "read", "refuse"]
 
 
 class Table(BaseModel):
@@ -38,6 +39,40 @@ def refuse(message: str, hint: str = "") -> PydanticCustomError:
     """The error to raise in a validator: *message* says what is wrong, *hint* what to do."""
     # Not as the template: what stands in braces there is taken for a placeholder.
     return PydanticCustomError("refused", "{message}", {"message": message, "hint": hint})
+
+
+_Text = Annotated[str, Field(min_length=1)]
+
+REFERENCES = 'Refer to it: { env = "NAME" }, { file = "PATH" } or { command = ["pass", "show", "NAME"] }.'
+
+
+class SecretReference(Table):
+    """Where a secret comes from: an environment variable, a file, or a command's output."""
+
+    env: _Text | None = Field(None, description="Name of an environment variable.")
+    file: _Text | None = Field(None, description="Path of a file, from the stack's directory.")
+    command: list[_Text] | None = Field(
+        None, min_length=1, description="A program and its arguments; no shell."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reference(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise refuse("a secret must not stand here", REFERENCES)
+        if isinstance(value.get("command"), str):
+            raise refuse("`command` is a list: no shell reads it", '{ command = ["pass", "show", "NAME"] }')
+        return value
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if sum(getattr(self, name) is not None for name in ("env", "file", "command")) != 1:
+            raise refuse("a secret has one source", "Give one of `env`, `file` and `command`.")
+        return self
+
+    def canonical(self) -> dict[str, Any]:
+        """As the attributes hold it."""
+        return {SECRET: self.model_dump(exclude_none=True)}
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -31,7 +31,7 @@ class _Plugins(Mapping[str, ProviderPlugin]):
 
     def __init__(self) -> None:
         here = Path(__file__).parent
-        self._own = sorted(found.parent.name for found in here.glob("*/provider.py"))
+        self._own = sorted(found.parent.name for found in here.glob("*/plugin.py"))
         self._loaded: dict[str, ProviderPlugin] = {}
         self._found: dict[str, EntryPoint] | None = None
 

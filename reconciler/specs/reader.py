@@ -243,7 +243,7 @@ class SpecReader:
                 )
         self._warn_of_shadows(said, shared, own)
         table = overlaid(shared, own, 2)
-        reading = plugin.read_spec(kind, table, self._place_of(platform, name))
+        reading = plugin.read_spec(kind, table, self._place_of(platform, name, ignored))
         self.files.update(reading.files)
         for problem in reading.problems:
             self._complain(problem.path, problem.summary, problem.hint, said)
@@ -281,9 +281,9 @@ class SpecReader:
             else:
                 self.resources.append(resource)
 
-    def _place_of(self, platform: str, name: str) -> Place:
+    def _place_of(self, platform: str, name: str, ignored: frozenset[str] = frozenset()) -> Place:
         directory = self._config.directory
-        return Place(platform, name, directory, (directory / self._name).parent)
+        return Place(platform, name, directory, (directory / self._name).parent, ignored)
 
     def _ignored(self, platform: str, kind: str, own: Mapping[str, Any]) -> frozenset[str]:
         """The fields that are left out on *platform*."""

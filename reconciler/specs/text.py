@@ -126,7 +126,7 @@ class TomlFile:
         )
 
     def _secrets(self) -> _Veil:
-        from reconciler.specs.plaintext import suspicions
+        from reconciler.core.plaintext import suspicions
 
         suspected = {found.path for found in suspicions(self.table)}
         columns: dict[int, int] = {}
@@ -152,7 +152,7 @@ def plain_secrets(file: TomlFile, allowed: Iterable[str], said: Iterable[Complai
     Not about those that a glob of *allowed* names, nor where something is
     *said* already.
     """
-    from reconciler.specs.plaintext import suspicions
+    from reconciler.core.plaintext import suspicions
 
     places = {(one.file, one.line, one.column) for one in said}
     for found in suspicions(file.table):
@@ -195,7 +195,7 @@ def _name(path: Path) -> str:
 
 
 def _says_secret(name: str) -> bool:
-    from reconciler.specs.plaintext import suspicions
+    from reconciler.core.plaintext import suspicions
 
     return bool(suspicions({name: "?"}))
 
@@ -229,7 +229,7 @@ def _complaint_at(
     end: int | None = None,
 ) -> Complaint:
     """A complaint about a place that is known by number. The line is shown up to the column *end*."""
-    from reconciler.specs.plaintext import suspicions
+    from reconciler.core.plaintext import suspicions
 
     excerpt = lines[line - 1] if 0 < line <= len(lines) else ""
     if end is not None:

@@ -10,9 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from reconciler.core.ports import Problem
-from reconciler.core.reading import Table, read, refuse
+from reconciler.core.reading import SecretReference, Table, read, refuse
 from reconciler.providers.emulator import Fault
-from reconciler.providers.runai.spec.credential import SecretReference
 from reconciler.providers.runai.spec.words import Text
 
 __all__ = ["SettingsModel", "read_settings"]

@@ -3,51 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field
 
-from reconciler.core.attributes import SECRET
 from reconciler.core.ports import Place
-from reconciler.core.reading import Table, refuse
+from reconciler.core.reading import REFERENCES, SecretReference, refuse
 from reconciler.providers.runai.spec.scope import Scoped
 from reconciler.providers.runai.spec.words import Conflict, Text, Values, marking, translated
-
-_REFERENCES = 'Refer to it: { env = "NAME" }, { file = "PATH" } or { command = ["pass", "show", "NAME"] }.'
-
-
-class SecretReference(Table):
-    """Where a secret comes from: an environment variable, a file, or a command's output."""
-
-    env: Text | None = Field(None, description="Name of an environment variable.")
-    file: Text | None = Field(None, description="Path of a file, from the stack's directory.")
-    command: list[Text] | None = Field(
-        None, min_length=1, description="A program and its arguments; no shell."
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _reference(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            raise refuse("a secret must not stand here", _REFERENCES)
-        if isinstance(value.get("command"), str):
-            raise refuse("`command` is a list: no shell reads it", '{ command = ["pass", "show", "NAME"] }')
-        return value
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if sum(getattr(self, name) is not None for name in ("env", "file", "command")) != 1:
-            raise refuse("a secret has one source", "Give one of `env`, `file` and `command`.")
-        return self
-
-    def canonical(self) -> Values:
-        """As the attributes hold it."""
-        return {SECRET: self.model_dump(exclude_none=True)}
 
 
 def _secrets(value: Any) -> Any:
     if not isinstance(value, dict):
-        raise refuse("`data` is a table of secrets by their keys", f"Each one by reference. {_REFERENCES}")
+        raise refuse("`data` is a table of secrets by their keys", f"Each one by reference. {REFERENCES}")
     return value
 
 

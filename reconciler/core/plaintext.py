@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from reconciler.specs.positions import Path
+from reconciler.core.model import Path
 
 __all__ = ["Suspicion", "suspicions"]
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.specs.plaintext import Suspicion, suspicions
+from reconciler.core.plaintext import Suspicion, suspicions
 
 
 def body(length: int, letters: str = "aB3dE5gH7jK9") -> str:

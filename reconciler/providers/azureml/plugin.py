@@ -1,0 +1,87 @@
+"""What ``discover()`` finds: Azure ML as a provider plugin. Importing it costs next to nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from reconciler.core.ports import (
+    Place,
+    PlatformContext,
+    Problem,
+    Provider,
+    ResourceKind,
+    SpecReading,
+)
+from reconciler.providers.azureml.kinds import KINDS
+from reconciler.providers.azureml.settings import Settings
+
+__all__ = ["PLUGIN", "AzuremlPlugin"]
+
+
+class AzuremlPlugin:
+    """See `ProviderPlugin`."""
+
+    name = "azureml"
+    kinds: Mapping[str, ResourceKind] = KINDS
+
+    def read_settings(self, table: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Problem, ...]]:
+        """See `ProviderPlugin.read_settings`."""
+        from reconciler.providers.azureml.settings_model import read_settings
+
+        return read_settings(table)
+
+    def spec_fields(self, kind: str) -> frozenset[str]:
+        """See `ProviderPlugin.spec_fields`."""
+        from reconciler.providers.azureml.spec import FIELDS
+
+        return FIELDS[kind]
+
+    def read_spec(self, kind: str, table: Mapping[str, Any], place: Place) -> SpecReading:
+        """See `ProviderPlugin.read_spec`."""
+        from reconciler.providers.azureml.spec import read_spec
+
+        return read_spec(kind, table, place)
+
+    def spec_schema(self, kind: str) -> Mapping[str, Any]:
+        """See `ProviderPlugin.spec_schema`."""
+        from reconciler.providers.azureml.spec import schema
+
+        return schema(kind)
+
+    def settings_schema(self) -> Mapping[str, Any]:
+        """See `ProviderPlugin.settings_schema`."""
+        from reconciler.providers.azureml.settings_model import SettingsModel
+
+        return SettingsModel.model_json_schema()
+
+    def open(self, settings: Mapping[str, Any], context: PlatformContext) -> Provider:
+        """See `ProviderPlugin.open`."""
+        from reconciler.providers.azureml.provider import AzuremlProvider
+
+        return AzuremlProvider.open(
+            msgspec.convert(settings, Settings), context, self.embedded(settings, context)
+        )
+
+    def embedded(self, settings: Mapping[str, Any], context: PlatformContext, *, served: bool = False) -> Any:
+        """See `ProviderPlugin.embedded`."""
+        if settings["endpoint"] != "embedded":
+            return None
+        from reconciler.providers.azureml.emulator import build_app, refuse
+        from reconciler.providers.emulator import Fault, Faults, Store
+
+        app = build_app(
+            Store(context.directory / f"{context.platform}.sqlite"),
+            clock=lambda: datetime.fromtimestamp(context.clock(), UTC),
+            new_id=context.new_id,
+        )
+        rules = [Fault.from_table(table) for table in settings["faults"]]
+        if not rules:
+            return app
+        return Faults(rules).around(app, refuse=refuse, cut_connections=served)
+
+
+PLUGIN = AzuremlPlugin()
