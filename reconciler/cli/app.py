@@ -38,6 +38,7 @@ _COMMANDS: Final = {
     "recover": "Settle what a dead run left open.",
     "state": "Look at and repair the state.",
     "graph": "Draw the dependencies.",
+    "capture": "Write a spec for an environment that is there already.",
     "schema": "Print the JSON Schema of specs and reconciler.toml.",
     "serve": "Run the embedded platforms on a local port.",
     "unlock": "Break a lock.",

@@ -18,7 +18,7 @@ from reconciler.core.reading import read
 from reconciler.errors import ReconcilerError
 from reconciler.providers.azureml.context import open_context, within
 from reconciler.providers.azureml.documents import read_yaml
-from reconciler.providers.azureml.spec.conda import conda_flaws, conda_of, unpinned
+from reconciler.providers.azureml.spec.conda import conda_flaws, conda_of, pip_lines, unpinned
 from reconciler.providers.azureml.spec.dockerfile import copies_files, dockerfile_flaws, images_in
 from reconciler.providers.azureml.spec.environment import (
     CANNOT_CARRY,
@@ -369,6 +369,11 @@ def _warnings(attributes: Mapping[str, Any], facts: Iterable[Fact]) -> Iterator[
             )
     if (conda := attributes["conda"]) is not None:
         yield from _of_unpinned(unpinned(conda), name)
+        if any(".blob.core." in line for line in pip_lines(conda)):
+            yield (
+                f"{name} installs from blob storage by its address: Azure ML signs no such address any more, "
+                "so download the wheel and name it in `wheels`, unless everybody may read the blob"
+            )
         if "prefix" in conda:
             yield f"the conda definition of {name} has a `prefix`, a path of one machine: remove it"
         if (size := len(msgspec.json.encode(conda))) > _LONGEST_CONDA:

@@ -20,7 +20,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.providers.azureml.context import within
 from reconciler.providers.azureml.spec.words import Flaw, Values
 
-__all__ = ["wheel_context", "wheel_flaws"]
+__all__ = ["conda_step", "wheel_context", "wheel_flaws"]
 
 _WHEEL_NAME: Final = re.compile(
     r"(?P<name>[A-Za-z0-9_.]+)-(?P<version>[A-Za-z0-9_.!+]+)(?:-\d\w*)?-[\w.]+-[\w.]+-[\w.]+\.whl", re.ASCII
@@ -28,6 +28,7 @@ _WHEEL_NAME: Final = re.compile(
 _PLACE: Final = "/opt/reconciler"
 _CONDA_FILE: Final = "conda_dependencies.yaml"
 _REQUIREMENTS: Final = "requirements.txt"
+_PIP: Final = re.compile(r"(?:[\w./-]+::)?pip\b(?![\w.-])")
 
 
 def _distribution(path: str) -> str:
@@ -89,15 +90,9 @@ def wheel_context(
     files: dict[str, dict[str, str]] = {}
     lines = [f"FROM {image}"]
     if conda is not None:
-        files[_CONDA_FILE] = {"text": _json(_with_pip(conda))}
-        lines += [
-            "ENV CONDA_PREFIX=/azureml-envs/environment",
-            "ENV CONDA_DEFAULT_ENV=$CONDA_PREFIX",
-            "ENV PATH=$CONDA_PREFIX/bin:$PATH",
-            "ENV LD_LIBRARY_PATH=$CONDA_PREFIX/lib:$LD_LIBRARY_PATH",
-            f"COPY {_CONDA_FILE} {_PLACE}/",
-            f"RUN conda env create -p $CONDA_PREFIX -f {_PLACE}/{_CONDA_FILE} -q && conda clean -a -y",
-        ]
+        conda = _with_pip(conda)
+        files[_CONDA_FILE] = {"text": _json(conda, indent=2) + "\n"}
+        lines += conda_step(conda)
     elif pip:
         files[_REQUIREMENTS] = {"text": "".join(f"{line}\n" for line in pip)}
         lines += [
@@ -120,19 +115,35 @@ def wheel_context(
     return {"files": files}
 
 
+def conda_step(conda: Mapping[str, Any], *, inline: bool = False) -> list[str]:
+    """The lines of a Dockerfile that install *conda*: out of the context, or with it in themselves."""
+    file = f"{_PLACE}/{_CONDA_FILE}"
+    if inline:
+        text = _json(conda).replace("'", "'\\''")
+        copied = f"RUN mkdir -p {_PLACE} && printf '%s' '{text}' > {file}"
+    else:
+        copied = f"COPY {_CONDA_FILE} {_PLACE}/"
+    return [
+        "ENV CONDA_PREFIX=/azureml-envs/environment",
+        "ENV CONDA_DEFAULT_ENV=$CONDA_PREFIX",
+        "ENV PATH=$CONDA_PREFIX/bin:$PATH",
+        "ENV LD_LIBRARY_PATH=$CONDA_PREFIX/lib:$LD_LIBRARY_PATH",
+        copied,
+        f"RUN conda env create -p $CONDA_PREFIX -f {file} -q && conda clean -a -y",
+    ]
+
+
 def _with_pip(conda: Mapping[str, Any]) -> Mapping[str, Any]:
     """*conda* with the pip that installs the wheels."""
     dependencies = conda["dependencies"]
-    if any(
-        isinstance(one, Mapping) or re.match(r"(?:[\w./-]+::)?pip\b(?![\w.-])", one) for one in dependencies
-    ):
+    if any(isinstance(one, Mapping) or _PIP.match(one) for one in dependencies):
         return conda
     return {**conda, "dependencies": [*dependencies, "pip"]}
 
 
-def _json(value: Any) -> str:
+def _json(value: Any, indent: int | None = None) -> str:
     """JSON is YAML, and has one spelling whoever writes it."""
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(value, indent=indent, ensure_ascii=False)
 
 
 def _quoted(value: str) -> str:
