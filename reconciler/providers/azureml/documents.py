@@ -1,14 +1,15 @@
 """YAML and JSON files of a stack as values of JSON, each with its place in the file.
 
-The only module of this provider's specs that knows the YAML parser. Values
-are those that JSON has: what YAML takes for a date is refused, and so is all
-that could mean two things.
+The only module of this provider's specs that knows the YAML parser. Plain
+words are read as YAML 1.2 has it, and conda: ``on`` and ``2026-01-01`` are
+text. What could mean two things is refused.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -22,7 +23,24 @@ _LONGEST: Final = 1_000_000
 _MOST_VALUES: Final = 50_000
 """How much may come of a file: a few aliases can stand for gigabytes."""
 _DEEPEST: Final = 50
-_Loader: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TAG: Final = "tag:yaml.org,2002:"
+_TAGS: Final = frozenset(f"{_TAG}{name}" for name in ("map", "seq", "str", "int", "float", "bool", "null"))
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # whichever is there
+    """The parser, with the few kinds of plain words of YAML 1.2."""
+
+    yaml_implicit_resolvers: Final[dict[str, Any]] = {}
+
+
+for _kind, _words, _first in (
+    ("null", r"~|null|Null|NULL|", [*"~nN", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", [*"tTfF"]),
+    ("int", r"[-+]?(?:0|[1-9][0-9]*)", [*"-+0123456789"]),
+    ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", [*"-+.0123456789"]),
+    ("merge", r"<<", ["<"]),
+):
+    _Loader.add_implicit_resolver(_TAG + _kind, re.compile(f"(?:{_words})$"), _first)
 
 
 class Document(NamedTuple):
@@ -109,6 +127,10 @@ class _Reader:
             raise DocumentBroken(
                 "it says too much, or refers to itself", "Write it without anchors and aliases.", place
             )
+        if node.tag not in _TAGS:
+            raise DocumentBroken(
+                "a value with a tag of its own", "Write it as text, a list or a table.", place
+            )
         match node:
             case yaml.MappingNode():
                 return self._table(node, path, (*above, node))
@@ -117,13 +139,16 @@ class _Reader:
                     self.value(item, (*path, number), (*above, node))
                     for number, item in enumerate(node.value)
                 ]
-        found = self._loader.construct_object(node)
+        try:
+            found = self._loader.construct_object(node)
+        except ValueError as error:  # an integer of thousands of digits
+            raise DocumentBroken("this number is too long", "Put it in quotes.", place) from error
         plain = found is None or isinstance(found, str | bool)
         if plain or (isinstance(found, int) and abs(found) < 2**63):
             return found
         if isinstance(found, float) and math.isfinite(found):
             return found
-        raise DocumentBroken("YAML takes this for something else than text", "Put it in quotes.", place)
+        raise DocumentBroken("this number is too large", "Put it in quotes.", place)
 
     def _table(self, node: Any, path: Path, above: tuple[Any, ...]) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -131,9 +156,9 @@ class _Reader:
             place = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
             if not isinstance(key_node, yaml.ScalarNode):
                 raise DocumentBroken("a key must be text", "Write KEY: VALUE.", place)
-            key = self._loader.construct_object(key_node)
-            if key_node.tag.endswith(":merge") or not isinstance(key, str):
+            if key_node.tag != f"{_TAG}str":
                 raise DocumentBroken("a key must be text", "Write it in quotes.", place)
+            key = key_node.value
             if key in found:
                 raise DocumentBroken(
                     f"the key `{key}` is there twice", "Keep one of the two; the other would be lost.", place

@@ -43,11 +43,10 @@ def conda_flaws(value: Any) -> Iterator[Flaw]:
         return
     for path in marking(value):
         yield Flaw(path, f"{path[-1]!r} cannot be a key", "No `$` in front.")
-    for key in value:
-        if key not in _KEYS:
-            meant = nearest(key, _KEYS)
-            hint = f"Did you mean `{meant}`?" if meant else f"Known here: {', '.join(_KEYS)}."
-            yield Flaw((key,), f"unknown key `{key}` of a conda definition", hint)
+    meant_by = {key: nearest(key, _KEYS) for key in value if key not in _KEYS}
+    for key, meant in meant_by.items():
+        hint = f"Did you mean `{meant}`?" if meant else f"Known here: {', '.join(_KEYS)}."
+        yield Flaw((key,), f"unknown key `{key}` of a conda definition", hint)
     for key in ("name", "prefix"):
         if key in value and not isinstance(value[key], str):
             yield Flaw((key,), f"`{key}` must be text", "Put it in quotes.")
@@ -55,6 +54,8 @@ def conda_flaws(value: Any) -> Iterator[Flaw]:
         yield from _channel_flaws(value["channels"])
     if "variables" in value:
         yield from _variable_flaws(value["variables"])
+    if "dependencies" not in value and "dependencies" in meant_by.values():
+        return
     dependencies = value.get("dependencies")
     if not isinstance(dependencies, list) or not dependencies:
         yield Flaw(

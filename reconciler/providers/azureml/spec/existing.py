@@ -7,6 +7,7 @@ azureml-core 1.61.0.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
@@ -125,7 +126,8 @@ def _of_yaml(found: Existing, document: Document) -> None:
 
 
 def _joined(folder: PurePosixPath, path: Any) -> Any:
-    return (folder / path).as_posix() if isinstance(path, str) and "://" not in path else path
+    is_path = isinstance(path, str) and "://" not in path
+    return posixpath.normpath(folder / path) if is_path else path
 
 
 # --- v1 ---

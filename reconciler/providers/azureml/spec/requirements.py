@@ -7,11 +7,11 @@ are.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path as FilePath
-from pathlib import PurePosixPath
 from typing import Final
 
 from reconciler.errors import ReconcilerError
@@ -64,9 +64,9 @@ def is_pinned(line: str) -> bool:
     """Whether a requirement always means the same version. Options always do."""
     if line.startswith("-"):
         return True
-    if "@" in line and "://" in line:
+    if "://" in line:
         # An archive does; a repository when it says which revision.
-        address = line.partition("@")[2].partition(";")[0].strip()
+        address = re.sub(r"^[^/]*?@\s*(?=[a-z+]+:)", "", line.partition(";")[0].strip())
         return not address.startswith(("git+", "hg+", "svn+", "bzr+")) or "@" in address.partition("://")[2]
     return re.search(r"===?\s*[^\s*;,]+\s*(?:$|[;,)\s])", line.partition(";")[0]) is not None
 
@@ -149,7 +149,11 @@ class Requirements:
                 if "://" in value or not value:
                     say("what is included must be a file of the stack", "Put the file into the stack.")
                 else:
-                    self._read((PurePosixPath(path).parent / value).as_posix(), (*above, file), say)
+                    self._read(
+                        posixpath.normpath(posixpath.join(posixpath.dirname(path), value)),
+                        (*above, file),
+                        say,
+                    )
             elif flaw := requirement_flaw(line):
                 say(*flaw)
             elif line not in self.lines:
