@@ -239,6 +239,24 @@ class Call:
         raw: bytes = self._scope["query_string"]
         return dict(parse_qsl(raw.decode("latin-1"), keep_blank_values=True)) if raw else {}
 
+    @property
+    def origin(self) -> str:
+        """The platform's address as this caller knows it: scheme, host, and the path it is mounted at."""
+        host = self.header(b"host").decode("latin-1")
+        return f"{self._scope['scheme']}://{host}{self._scope.get('root_path', '')}"
+
+    @property
+    def path(self) -> str:
+        """The decoded path, without what the platform is mounted at."""
+        path: str = self._scope["path"]
+        return path.removeprefix(self._scope.get("root_path", ""))
+
+    @property
+    def method(self) -> str:
+        """``GET`` and the like."""
+        method: str = self._scope["method"]
+        return method
+
     def header(self, name: bytes) -> bytes:
         """The value of a header, empty when it is not there. *name* is in lower case."""
         for key, value in self._scope["headers"]:
