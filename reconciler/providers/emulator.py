@@ -257,6 +257,12 @@ class Call:
         method: str = self._scope["method"]
         return method
 
+    @property
+    def headers(self) -> Iterable[tuple[bytes, bytes]]:
+        """Every header, its name in lower case."""
+        found: Iterable[tuple[bytes, bytes]] = self._scope["headers"]
+        return found
+
     def header(self, name: bytes) -> bytes:
         """The value of a header, empty when it is not there. *name* is in lower case."""
         for key, value in self._scope["headers"]:

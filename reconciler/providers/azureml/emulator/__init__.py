@@ -22,6 +22,19 @@ from __future__ import annotations
 
 from reconciler.providers.azureml.emulator.answers import refuse
 from reconciler.providers.azureml.emulator.app import build_app, create_app
+from reconciler.providers.azureml.emulator.birth import add_principal
+from reconciler.providers.azureml.emulator.jobs import set_job_status
 from reconciler.providers.azureml.emulator.options import CLIENT, TENANT, Options, Registry, Workspace
 
-__all__ = ["CLIENT", "TENANT", "Options", "Registry", "Workspace", "build_app", "create_app", "refuse"]
+__all__ = [
+    "CLIENT",
+    "TENANT",
+    "Options",
+    "Registry",
+    "Workspace",
+    "add_principal",
+    "build_app",
+    "create_app",
+    "refuse",
+    "set_job_status",
+]

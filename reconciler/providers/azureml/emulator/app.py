@@ -10,23 +10,19 @@ from typing import TYPE_CHECKING, Final
 from reconciler.providers.azureml.emulator.answers import Refused, arm_error, refuse
 from reconciler.providers.azureml.emulator.asking import Ask, Paths, Room
 from reconciler.providers.azureml.emulator.birth import give_birth, open_places
+from reconciler.providers.azureml.emulator.blobs import Blobs
 from reconciler.providers.azureml.emulator.budgets import Budget, Budgets
-from reconciler.providers.azureml.emulator.environments import Environments
-from reconciler.providers.azureml.emulator.listings import Listings
 from reconciler.providers.azureml.emulator.options import PLAIN, Options
 from reconciler.providers.azureml.emulator.places import Places
+from reconciler.providers.azureml.emulator.rooms import Rooms
 from reconciler.providers.azureml.emulator.store import FORMAT, SCHEMA, Platform, Principal
 from reconciler.providers.azureml.emulator.tokens import Tokens
-from reconciler.providers.azureml.emulator.versions import Versions
 from reconciler.providers.emulator import Answer, Call, Endpoint, Fault, Faults, Handler, Store
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["build_app", "create_app"]
-
-_Rooms = Mapping[str, Mapping[str, Room]]
-"""For each path below a place, for each method, who answers."""
 
 
 def create_app(
@@ -74,72 +70,100 @@ class _Door:
         self._tokens = Tokens(platform)
         self._places = Places(platform, open_places(platform.store, platform.options, platform.now()))
         self._budgets = Budgets(platform)
-        self._rooms: Final[Mapping[str, Paths[Mapping[str, Room]]]] = {
-            kind: Paths(rooms) for kind, rooms in _rooms(platform, self._places).items()
+        rooms = Rooms(platform, self._places)
+        self._rooms: Final = {
+            kind: Paths(
+                {path: self._checked(handlers, is_arm=" " not in kind) for path, handlers in table.items()}
+            )
+            for kind, table in rooms.tables.items()
         }
-        self._open: Final = Paths(self._open_paths())
-        self._nowhere = Endpoint({}, lambda status, message: refuse(404, "There is no such path."))
+        self._open: Final = Paths(self._open_paths(rooms))
+        self._blobs: Final = Endpoint(Blobs(platform, rooms.keys).handlers, refuse)
+        self._nowhere: Final = Endpoint(dict.fromkeys(_METHODS, _nowhere), refuse)
 
-    def _open_paths(self) -> dict[str, Endpoint]:
+    def _open_paths(self, rooms: Rooms) -> dict[str, Endpoint]:
         """What is asked without a token."""
         tokens = self._tokens
-        return {
-            path: Endpoint(handlers, refuse)
-            for path, handlers in {
-                "{tenant}/oauth2/v2.0/token": {"POST": tokens.issue},
-                "{tenant}/v2.0/.well-known/openid-configuration": {"GET": tokens.configuration},
-                "common/discovery/instance": {"GET": tokens.instances},
-                "metadata/identity/oauth2/token": {"GET": tokens.metadata_service},
-                "msi/token": {"GET": tokens.app_service},
-            }.items()
+        handlers: dict[str, dict[str, Handler]] = {
+            "{tenant}/oauth2/v2.0/token": {"POST": tokens.issue},
+            "{tenant}/v2.0/.well-known/openid-configuration": {"GET": tokens.configuration},
+            "common/discovery/instance": {"GET": tokens.instances},
+            "metadata/identity/oauth2/token": {"GET": tokens.metadata_service},
+            "msi/token": {"GET": tokens.app_service},
+            "discovery": {"GET": rooms.service.discovery},
+            "_log/{place}/{build}": {"GET": rooms.builds.log},
+            "registrymanagement/v1.0/registries/{name}/discovery": {"GET": rooms.registries.discovery},
+            "environment/v1.0/operations/{operation}": {"GET": rooms.operations.plain},
         }
+        return {path: Endpoint(answers, refuse) for path, answers in handlers.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             path: str = scope["path"]
             steps = path.removeprefix(scope.get("root_path", "")).split("/")[1:]
-            endpoint, params = self._endpoint(steps)
+            endpoint, params = self._endpoint(_account(scope), steps)
             await endpoint({**scope, "path_params": params}, receive, send)
 
-    def _endpoint(self, steps: list[str]) -> tuple[Endpoint, dict[str, str]]:
+    def _endpoint(self, account: str, steps: list[str]) -> tuple[Endpoint, dict[str, str]]:
+        if not account and steps[0] == "_blob" and len(steps) > 1:
+            account, steps = steps[1], steps[2:]
+        if account:
+            container, name = (steps or [""])[0], "/".join(steps[1:])
+            return self._blobs, {"account": account, "container": container, "name": name}
         found = self._open.find(steps)
         if found is not None:
             return found
         address = self._places.address(steps)
-        if address is None:
+        rooms = self._rooms[address.kind].find(address.rest) if address is not None else None
+        if address is None or rooms is None:
             return self._nowhere, {}
-        rooms = self._rooms[address.kind].find(address.rest)
-        if rooms is None:
-            return self._nowhere, {}
-        handlers, params = rooms
-        return self._checked(handlers), {**params, **address.params}
+        endpoint, params = rooms
+        return endpoint, {**params, **address.params}
 
-    def _checked(self, handlers: Mapping[str, Room]) -> Endpoint:
-        return Endpoint({method: self._let_in(room) for method, room in handlers.items()}, refuse)
+    def _checked(self, handlers: Mapping[str, Room], *, is_arm: bool) -> Endpoint:
+        return Endpoint(
+            {method: self._let_in(room, is_arm=is_arm) for method, room in handlers.items()}, refuse
+        )
 
-    def _let_in(self, room: Room) -> Handler:
+    def _let_in(self, room: Room, *, is_arm: bool) -> Handler:
         """*room*, asked only about a place that is there, by a caller with a token that may do it."""
 
         def handle(call: Call) -> Answer:
             budget = self._budgets.of(call.method)
             try:
-                answer = self._admitted(call, budget, room)
+                answer = self._admitted(call, budget, room, is_arm=is_arm)
             except Refused as refused:
                 answer = refused.answer
             return self._budgets.labelled(answer, call, budget)
 
         return handle
 
-    def _admitted(self, call: Call, budget: Budget, room: Room) -> Answer:
+    def _admitted(self, call: Call, budget: Budget, room: Room, *, is_arm: bool) -> Answer:
         who = self._tokens.principal(call)
         budget.spend(who)
         query = call.query
-        if not query.get("api-version"):
+        if is_arm and not query.get("api-version"):
             return _UNVERSIONED
         place = self._places.found(call.params)
         if call.method not in ("GET", "HEAD") and who.role == "reader":
             return _forbidden(who, call.path)
         return room(Ask(call, who, place, query, call.params))
+
+
+_METHODS: Final = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+
+
+def _nowhere(call: Call) -> Answer:
+    return refuse(404, f"There is no {call.path}")
+
+
+def _account(scope: Scope) -> str:
+    """The storage account that a request is addressed to by its host; empty when it is none."""
+    for name, value in scope["headers"]:
+        if name == b"host":
+            account, blob, _ = value.decode("latin-1").partition(".blob.")
+            return account if blob else ""
+    return ""
 
 
 _UNVERSIONED: Final = arm_error(
@@ -156,30 +180,3 @@ def _forbidden(who: Principal, path: str) -> Answer:
         f"The client '{who.client_id}' with object id '{who.object_id}' does not have authorization to"
         f" perform an action over scope '{path}' or the scope is invalid.",
     )
-
-
-def _rooms(platform: Platform, places: Places) -> dict[str, _Rooms]:
-    """Who answers what, for each kind of place."""
-    listings = Listings(platform)
-    environments = Environments(platform, listings)
-    versions = Versions(platform, environments, listings)
-    assets: _Rooms = {
-        "environments": {"GET": environments.list},
-        "environments/{name}": {
-            "GET": environments.read,
-            "PUT": environments.write,
-            "DELETE": environments.delete,
-        },
-        "environments/{name}/versions": {"GET": versions.list},
-        "environments/{name}/versions/{version}": {
-            "GET": versions.read,
-            "PUT": versions.write,
-            "DELETE": versions.delete,
-        },
-    }
-    return {
-        "workspaces": {"": {"GET": places.read}, **assets},
-        "registries": {},
-        "groups": {"": {"GET": places.list_in_group}},
-        "subscriptions": {"": {"GET": places.list_in_subscription}},
-    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from reconciler.providers.azureml.emulator.definitions import Definition, VersionProperties
 from reconciler.providers.azureml.emulator.options import CLIENT, Options, Registry, Workspace
@@ -12,7 +12,7 @@ from reconciler.providers.azureml.emulator.store import VENDOR, Place, born_by, 
 from reconciler.providers.azureml.emulator.tokens import hashed
 from reconciler.providers.emulator import Store
 
-__all__ = ["give_birth", "open_places"]
+__all__ = ["add_principal", "give_birth", "open_places"]
 
 
 class _Curated(NamedTuple):
@@ -42,17 +42,28 @@ _CURATED: Final = (
 )
 
 
+_PRINCIPAL: Final = "INSERT OR REPLACE INTO azureml_principal VALUES (?, ?, ?)"
+
+
 def give_birth(db: sqlite3.Connection, key: str) -> None:
     """Fill an empty store. *key* signs its tokens."""
     db.execute("INSERT INTO azureml_setting VALUES ('key', ?)", (key,))
-    add_principal(db, CLIENT, CLIENT, "contributor")
+    db.execute(_PRINCIPAL, (CLIENT, hashed(CLIENT), "contributor"))
 
 
-def add_principal(db: sqlite3.Connection, client_id: str, client_secret: str, role: str) -> None:
-    """Let a service principal in, or give it a new secret and role. The store keeps a hash."""
-    db.execute(
-        "INSERT OR REPLACE INTO azureml_principal VALUES (?, ?, ?)", (client_id, hashed(client_secret), role)
-    )
+def add_principal(
+    store: Store,
+    *,
+    client_id: str,
+    client_secret: str,
+    role: Literal["contributor", "reader"] = "contributor",
+) -> None:
+    """Let a service principal in, or give it a new secret and role. The store keeps a hash.
+
+    The store must have been given to ``build_app`` before.
+    """
+    with store.write() as db:
+        db.execute(_PRINCIPAL, (client_id, hashed(client_secret), role))
 
 
 def open_places(store: Store, options: Options, now: int) -> tuple[Place, ...]:

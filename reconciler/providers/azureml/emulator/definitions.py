@@ -36,7 +36,7 @@ class Described(Struct, rename="camel"):
         }
 
 
-class _Build(Struct, rename="camel"):
+class Build(Struct, rename="camel"):
     context_uri: str
     dockerfile_path: str | None = None
 
@@ -57,7 +57,7 @@ class VersionProperties(Described, rename="camel", kw_only=True):
     """``properties`` of a version, as a client sends it; what the server sets is ignored."""
 
     image: str | None = None
-    build: _Build | None = None
+    build: Build | None = None
     conda_file: str | None = None
     inference_config: _Inference | None = None
     os_type: Literal["Linux", "Windows"] | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-__all__ = ["CLIENT", "PLAIN", "TENANT", "Options", "Registry", "Workspace"]
+__all__ = ["CLIENT", "HERE", "PLAIN", "TENANT", "Options", "Registry", "Workspace"]
 
 TENANT: Final = "00000000-0000-4000-8000-00000000c001"
 """The tenant of every embedded Azure ML. Its domain is ``embedded``."""
@@ -22,6 +22,10 @@ class Workspace:
     resource_group: str = "embedded"
     name: str = "embedded"
     region: str = "eastus"
+
+
+HERE: Final = Workspace()
+"""The workspace that there is when nothing is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ class Options:
     ``storage_suffix``: the last part of the address of a storage account.
     """
 
-    workspaces: tuple[Workspace, ...] = (Workspace(),)
+    workspaces: tuple[Workspace, ...] = (HERE,)
     registries: tuple[Registry, ...] = (Registry(),)
     next_version: Literal["integer", "timestamp"] = "integer"
     delete: Literal["works", "refused"] = "works"

@@ -16,10 +16,20 @@ __all__ = ["Address", "Places"]
 _PROVIDER: Final = "microsoft.machinelearningservices"
 
 
+_DOORS: Final = {
+    "mferp": ["mferp", "managementfrontend"],
+    "v1.0": ["environment", "v1.0"],
+    "v2.0": ["environment", "v2.0"],
+}
+"""What stands before an address that is asked about elsewhere than at the resource manager."""
+
+
 class Address(NamedTuple):
     """Where a path leads: to something in a workspace or a registry, or to a list of workspaces.
 
-    ``params`` name the place; ``rest`` is the path below it.
+    ``kind`` is ``workspaces``, ``registries``, ``groups``, ``subscriptions`` or
+    ``locations``; with the name of a door before it when it is not the resource
+    manager's. ``params`` name the place; ``rest`` is the path below it.
     """
 
     kind: str
@@ -40,12 +50,18 @@ class Places:
 
     def address(self, steps: list[str]) -> Address | None:
         """The place that a path is below, whether it is there or not; None for other paths."""
+        for door, prefix in _DOORS.items():
+            if [step.lower() for step in steps[:2]] == prefix:
+                found = self.address(steps[2:])
+                return found and found._replace(kind=f"{door} {found.kind}")
         lower = [step.lower() for step in steps[:8]]
         if lower[:1] != ["subscriptions"] or len(steps) < 5:
             return None
         params = {"subscription": steps[1]}
         if lower[2:] == ["providers", _PROVIDER, "workspaces"]:
             return Address("subscriptions", params, [])
+        if lower[2:5] == ["providers", _PROVIDER, "locations"] and len(steps) > 5:
+            return Address("locations", params, steps[6:])
         if lower[2] != "resourcegroups" or lower[4:6] != ["providers", _PROVIDER]:
             return None
         params["resource_group"] = steps[3]
@@ -86,6 +102,14 @@ class Places:
             (one for one in self._places if one.kind == "registries" and one.name.lower() == name.lower()),
             None,
         )
+
+    def workspace(self, subscription: str, group: str, name: str) -> Place | None:
+        """A workspace by its address, in any case."""
+        return self._by_address.get(("workspaces", subscription.lower(), group.lower(), name.lower()))
+
+    def workspace_of(self, found: str) -> Place | None:
+        """A workspace by its ``workspaceId``."""
+        return next((one for one in self._places if one.guid == found.lower()), None)
 
     def read(self, ask: Ask) -> Answer:
         """The workspace itself."""

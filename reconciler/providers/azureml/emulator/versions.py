@@ -9,6 +9,7 @@ import msgspec
 
 from reconciler.providers.azureml.emulator.answers import JSON, decoded, refused
 from reconciler.providers.azureml.emulator.asking import Ask
+from reconciler.providers.azureml.emulator.builds import Builds
 from reconciler.providers.azureml.emulator.definitions import (
     VERSION,
     Definition,
@@ -42,7 +43,10 @@ from reconciler.providers.emulator import Answer
 class Versions:
     """Answers what is asked of versions."""
 
-    def __init__(self, platform: Platform, environments: Environments, listings: Listings) -> None:
+    def __init__(
+        self, platform: Platform, environments: Environments, listings: Listings, builds: Builds
+    ) -> None:
+        self._builds = builds
         self._platform = platform
         self._environments = environments
         self._listings = listings
@@ -129,6 +133,10 @@ class Versions:
             private={**private, "definition": definition.digest},
         )
         self._environments.count(db, place, name)
+        if sent.build is not None and place.kind == "workspaces":
+            made = find(db, place, VERSIONS, name, version)
+            assert made is not None
+            self._builds.start(db, place, made, anew=False)
         return text
 
     def _update(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -101,11 +102,11 @@ class Platform:
 
 @pytest.fixture
 def new_platform() -> Iterator[Callable[..., Platform]]:
-    """Makes platforms, each in memory and new; with ``options`` and ``faults``."""
+    """Makes platforms, each new, in memory or in a file; with ``options`` and ``faults``."""
     stores: list[Store] = []
 
-    def make(**more: Any) -> Platform:
-        stores.append(Store(None))
+    def make(file: Path | None = None, **more: Any) -> Platform:
+        stores.append(Store(file))
         return Platform(stores[-1], **more)
 
     yield make
