@@ -24,10 +24,11 @@ from reconciler.providers.azureml.emulator.answers import refuse
 from reconciler.providers.azureml.emulator.app import build_app, create_app
 from reconciler.providers.azureml.emulator.birth import add_principal
 from reconciler.providers.azureml.emulator.jobs import set_job_status
-from reconciler.providers.azureml.emulator.options import CLIENT, TENANT, Options, Registry, Workspace
+from reconciler.providers.azureml.emulator.options import CLIENT, HERE, TENANT, Options, Registry, Workspace
 
 __all__ = [
     "CLIENT",
+    "HERE",
     "TENANT",
     "Options",
     "Registry",

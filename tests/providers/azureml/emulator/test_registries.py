@@ -83,13 +83,14 @@ def test_the_other_door_answers_202_and_null(platform: Any) -> None:
     assert platform.send("GET", "/registrymanagement/v1.0/registries/nothing/discovery").status_code == 404
 
 
-class TestSharing:
-    DESTINATION = {
-        "destinationName": "shared",
-        "destinationVersion": "5",
-        "registryName": "embedded-registry",
-    }
+DESTINATION = {
+    "destinationName": "shared",
+    "destinationVersion": "5",
+    "registryName": "embedded-registry",
+}
 
+
+class TestSharing:
     def test_a_version_is_copied(self, platform: Any) -> None:
         """202; also when it is archived here, and also a second time."""
         platform.make("env", condaFile="dependencies: [pip]", tags={"a": "b"}, isArchived=True)
