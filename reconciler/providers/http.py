@@ -15,7 +15,7 @@ a header or a body. A 404 that is not the platform's own (a gateway's page,
 say) is no `NotFound`: it proves nothing gone.
 
 Proxies are those of ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY``; what
-listens on this machine is never asked through one.
+listens on this machine, or only for it, is never asked through one.
 
 The only file besides ``state/backends/http.py`` that knows httpx.
 """
@@ -75,6 +75,8 @@ _UNSENDABLE = (
     UnicodeError,
 )
 _TOKEN = re.compile(r"[!-~]+")
+_REQUEST_IDS: Final = ("x-request-id", "x-ms-request-id", "x-ms-correlation-request-id")
+"""Where servers say by which id they know a request."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
 """What moves a cursor, or changes the direction of text: a terminal would obey it."""
 _LONGEST_MESSAGE: Final = 300
@@ -84,10 +86,11 @@ _UNKNOWN_AUTHORITY: Final = frozenset({18, 19, 20, 21})
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A successful answer."""
+    """A successful answer. The names of its headers are in small letters."""
 
     status: int
     body: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,12 +193,15 @@ class HttpClient:
         params: Mapping[str, str] | None = None,
         body: bytes | None = None,
         content_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
         repeatable: bool | None = None,
         signed: bool = True,
     ) -> Answer:
         """Send a request and return its answer when it is 2xx.
 
-        *repeatable* says that sending it twice does no harm; a GET is, unless
+        *path* may be a whole address: the token call of another host, the next
+        page of a listing. A *signed* request carries our token, so whoever
+        gives an address says first that it is the platform's own. *repeatable* says that sending it twice does no harm; a GET is, unless
         told otherwise. Raises the `ProviderError` that fits the answer.
         """
         if repeatable is None:
@@ -204,11 +210,12 @@ class HttpClient:
         attempt = 0
         while True:
             attempt += 1
-            headers = {} if body is None else {"content-type": content_type}
+            sent = {} if body is None else {"content-type": content_type}
+            sent.update(headers or {})
             token = await self._current_token() if signed else None
             if token is not None:
-                headers["authorization"] = f"Bearer {token.value}"
-            outcome = await self._once(method, path, params, body, headers, repeatable)
+                sent["authorization"] = f"Bearer {token.value}"
+            outcome = await self._once(method, path, params, body, sent, repeatable)
             if isinstance(outcome, Answer):
                 return outcome
             error, wait = outcome
@@ -261,7 +268,7 @@ class HttpClient:
             except httpx.DecodingError:
                 return self._unanswered(call, "the answer cannot be decoded", repeatable)
         if response.is_success:
-            return Answer(response.status_code, response.content)
+            return Answer(response.status_code, response.content, dict(response.headers))
         return self._refused(call, response, repeatable)
 
     async def _limited(self) -> None:
@@ -341,7 +348,8 @@ class HttpClient:
         self, call: str, response: httpx.Response, repeatable: bool
     ) -> tuple[ProviderError, float | None]:
         status = response.status_code
-        request_id = self._vetted(response.headers.get("x-request-id", ""))
+        named = (response.headers.get(name) for name in _REQUEST_IDS)
+        request_id = self._vetted(next(filter(None, named), ""))
         words = self._vetted(self._explain(response.content))
         summary = f"{self.platform}: {call} answered {status}" + (f": {words}" if words else "")
         if request_id:
@@ -429,9 +437,13 @@ def _address(text: str, platform: str) -> httpx.URL:
 
 
 def _is_here(host: str) -> bool:
-    """Whether *host* is this machine: a proxy would look for it on its own."""
+    """Whether *host* is this machine, or answers to it alone (a cloud's metadata service).
+
+    A proxy would look for it on its own.
+    """
     try:
-        return ip_address(host).is_loopback
+        address = ip_address(host)
+        return address.is_loopback or address.is_link_local
     except ValueError:
         return host == "localhost"
 
