@@ -38,7 +38,7 @@ CLOUDS: Final[Mapping[str, Cloud]] = MappingProxyType(
 
 EMBEDDED_PLACE: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "subscription_id": "00000000-0000-0000-0000-000000000000",
+        "subscription_id": "00000000-0000-4000-8000-000000000001",
         "resource_group": "embedded",
         "workspace": "embedded",
     }
