@@ -30,6 +30,8 @@ T = TypeVar("T")
 
 _NEWEST_FIRST: Final = {"$orderBy": "createdtime desc", **api.EVERY}
 
+_MOST_PROBES: Final = 20
+
 _containers = msgspec.json.Decoder(api.ContainerEntry)
 _versions = msgspec.json.Decoder(api.VersionEntry)
 _STRANGE: Final = (*api.UNREADABLE, KeyError, TypeError, AttributeError, ValueError)
@@ -210,9 +212,24 @@ class Environments:
             newest = newest_active(versions.values())
             if newest is not None and newest.number not in sure:
                 asked = {newest.number}
+        if not container.archived and newest_active(versions.values()) is None:
+            await self._below_latest(name, container.latest, versions)
         if not container.archived:
             self._archived[name] = tuple(one.number for one in versions.values() if one.archived)
         return container, list(versions.values())
+
+    async def _below_latest(self, name: str, latest: str, versions: dict[str, Version]) -> None:
+        """Look for an active version by number, where the listing shows none of an active container.
+
+        It may be so far behind that it knows none of them yet.
+        """
+        first = int(latest) - 1 if latest.isdecimal() else 0
+        for number in range(first, max(0, first - _MOST_PROBES), -1):
+            found = versions.get(str(number)) or await self.version(name, str(number))
+            if found is not None:
+                versions[found.number] = found
+                if not found.archived:
+                    return
 
     def archived_before(self, name: str) -> tuple[str, ...]:
         """The versions that were archived while we last saw the environment itself active."""
