@@ -422,18 +422,21 @@ class AzuremlProvider:
             await self._environments.put_version(name, number, body)
         except AlreadyExists as error:
             taken = await self._environments.version(name, number)
-            raise self._taken(name, number, taken) from error
+            if taken is None:
+                raise  # some other conflict, which says what it is
+            raise self._taken(taken) from error
 
     def _check_same(self, there: Version, attributes: Mapping[str, Any]) -> None:
         if not conversion.same_definition(there.attributes, attributes):
-            raise self._taken(there.name, there.number, there)
+            raise self._taken(there)
 
-    def _taken(self, name: str, number: str, there: Version | None) -> AlreadyExists:
-        who = there.system.created_by if there is not None else None
+    def _taken(self, there: Version) -> AlreadyExists:
+        who = there.system.created_by
         return AlreadyExists(
-            f"{self.name}: version {number} of {name} exists with another definition"
+            f"{self.name}: version {there.number} of {there.name} exists with another definition"
             + (f"; {who} made it" if who else ""),
             platform=self.name,
+            status=409,
             hint="Make the plan again: it will take the next number.",
         )
 
