@@ -23,8 +23,10 @@ from reconciler.providers.azureml import api
 from reconciler.providers.azureml.settings import CLOUDS, Settings
 from reconciler.providers.http import HttpClient, Token
 
-__all__ = ["SignIn", "SignInFailed"]
+__all__ = ["EMBEDDED_HOST", "SignIn", "SignInFailed"]
 
+EMBEDDED_HOST: Final = "http://embedded"
+"""Where the embedded platform is asked, in this process."""
 _EMBEDDED: Final = "embedded"
 """Tenant, id and secret of the identity that an embedded platform is born with."""
 _ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -60,7 +62,9 @@ class SignIn:
         self._clock = clock
         self._connect = connect
         cloud = CLOUDS[settings.cloud]
-        self._authority = settings.authority or ("" if settings.is_embedded else cloud.authority)
+        self._authority = settings.authority or (
+            EMBEDDED_HOST if settings.is_embedded else cloud.authority
+        )
         self._resource = resource or cloud.endpoint
 
     async def __call__(self, client: HttpClient) -> Token:

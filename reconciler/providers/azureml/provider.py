@@ -20,7 +20,7 @@ from reconciler.core.ports import PlatformContext, Resolution, ResourceKind
 from reconciler.errors import AlreadyExists, NotFound, ProviderError, Rejected
 from reconciler.providers.azureml import api, conversion
 from reconciler.providers.azureml.arm import Arm, explain, is_own
-from reconciler.providers.azureml.auth import SignIn
+from reconciler.providers.azureml.auth import EMBEDDED_HOST, SignIn
 from reconciler.providers.azureml.builds import Builds
 from reconciler.providers.azureml.environments import (
     Container,
@@ -81,7 +81,7 @@ class AzuremlProvider:
     def open(cls, settings: Settings, context: PlatformContext, app: Any) -> AzuremlProvider:
         """The workspace or registry behind *settings*; with *app*, the embedded one."""
         embedded = settings.is_embedded
-        base = "http://embedded" if embedded else settings.endpoint
+        base = EMBEDDED_HOST if embedded else settings.endpoint
         verify = True if embedded else trust(settings.ca_file)
 
         def connect(url: str, resource: str | None = None, words: Any = explain) -> HttpClient:

@@ -27,6 +27,7 @@ from reconciler.providers.azureml import api
 from reconciler.providers.azureml.arm import Arm
 from reconciler.providers.azureml.context import ContextFile, open_context
 from reconciler.providers.azureml.conversion import context_address
+from reconciler.providers.azureml.environments import gathered
 from reconciler.providers.http import HttpClient
 
 __all__ = ["Uploads", "explain_blob"]
@@ -138,9 +139,7 @@ class Uploads:
             async with room:
                 await self._put(place, prefix + quote(file.name), await asyncio.to_thread(file.read))
 
-        async with asyncio.TaskGroup() as group:
-            for file in others:
-                group.create_task(send(file))
+        await gathered([send(file) for file in others])
         await send(last)
         await self._ask(
             place,
