@@ -7,19 +7,29 @@ from typing import Any
 
 from reconciler.cli.progress import Progress
 from reconciler.cli.session import Session, run_async
-from reconciler.core.model import Path
-from reconciler.engine.inventory import Entry
+from reconciler.core.model import Path, ResourceAddress
+from reconciler.engine.inventory import Entry, described, find_entry
 
 __all__ = ["gather"]
 
 
-def gather(session: Session, kind: str) -> tuple[list[Entry], Callable[[Path, Any], bool]]:
-    """The inventory of *kind*, and what says whether a live value may be shown."""
+def gather(
+    session: Session, kind: str, *, about: ResourceAddress | None = None
+) -> tuple[list[Entry], Callable[[Path, Any], bool]]:
+    """The inventory of *kind*, and what says whether a live value may be shown.
+
+    The one entry *about* something has all that its platform knows.
+    """
     specs = session.specs()
 
     async def work() -> tuple[list[Entry], Callable[[Path, Any], bool]]:
         with Progress(session.output) as progress:
             async with session.stack(progress) as stack:
-                return await stack.inventory(kind, specs), stack.shown
+                entries = await stack.inventory(kind, specs)
+                one = None if about is None else find_entry(entries, about)
+                if one is not None:
+                    whole = await described(stack.providers[one.platform], one)
+                    entries = [whole if entry is one else entry for entry in entries]
+                return entries, stack.shown
 
     return session.undisturbed(lambda: run_async(work()))

@@ -30,6 +30,7 @@ from reconciler.core.model import (
 __all__ = [
     "Archive",
     "Ask",
+    "Describer",
     "Draft",
     "Fact",
     "Journal",
@@ -231,6 +232,14 @@ class Reader(Protocol):
         *attributes* are the object's, where they are known: where it is may
         depend on them.
         """
+
+
+@runtime_checkable
+class Describer(Protocol):
+    """What a platform may know besides about one object, and what is too dear to ask of each in a listing."""
+
+    async def describe(self, remote: Remote) -> Mapping[str, Any]:
+        """More for `Remote.details`: whether its image is built, say. What is not known is said, not raised."""
 
 
 class Provider(Reader, Protocol):

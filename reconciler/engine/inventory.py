@@ -9,11 +9,11 @@ from typing import Any, Final
 from reconciler.core.attributes import Attributes
 from reconciler.core.diff import compare, drifted
 from reconciler.core.model import Path, Remote, Resource, ResourceAddress, ResourceState
-from reconciler.core.ports import Reader, ResourceKind
+from reconciler.core.ports import Describer, Reader, ResourceKind
 from reconciler.engine.concurrency import together
 from reconciler.engine.refresh import confirmed
 
-__all__ = ["STATUSES", "Entry", "find_entry", "inventory", "row"]
+__all__ = ["STATUSES", "Entry", "described", "find_entry", "inventory", "row"]
 
 STATUSES: Final = {
     "in sync": "live, and as the specs and the last apply say",
@@ -136,6 +136,14 @@ def _attributes(entry: Entry) -> Attributes:
 
 async def _listed(reader: Reader, kind: str) -> Sequence[Remote]:
     return [remote async for remote in reader.list(kind, usage=True)]
+
+
+async def described(reader: Reader, entry: Entry) -> Entry:
+    """*entry* with all that its platform knows about the object, where it knows more than it listed."""
+    if entry.live is None or not isinstance(reader, Describer):
+        return entry
+    details = {**entry.live.details, **await reader.describe(entry.live)}
+    return replace(entry, live=replace(entry.live, details=details))
 
 
 def find_entry(entries: Sequence[Entry], address: ResourceAddress) -> Entry | None:

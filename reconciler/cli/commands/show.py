@@ -115,7 +115,7 @@ def _show_resource(context: Context, session: Session, address: ResourceAddress,
         raise UsageError(
             f"{address.platform} has no kind {address.kind!r}", hint=f"It has: {', '.join(kinds)}."
         )
-    entries, shown = gather(session, address.kind)
+    entries, shown = gather(session, address.kind, about=address)
     state = session.backend.load()
     entry = find_entry(entries, address)
     if entry is None:

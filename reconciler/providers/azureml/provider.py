@@ -194,13 +194,13 @@ class AzuremlProvider:
         name, _, number = remote.id.partition(":")
         attributes = remote.attributes
         if attributes.get("conda") is None and attributes.get("build") is None:
-            return {"image": f"{attributes.get('image')}, as it is: there is nothing to build"}
-        image = await self._builds.image(
+            return {"build": "none: the image is used as it is"}
+        said = await self._builds.image(
             name,
             number or str(attributes["version"]),
             is_built_at_once=attributes.get("build") is not None,
         )
-        return {"built_image": image}
+        return {"build": said}
 
     async def _shared_listing(self) -> Listing:
         """The listing that names were resolved by a moment ago, else a new one."""
