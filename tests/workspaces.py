@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -34,7 +34,7 @@ REGISTRY = f"{GROUP}/providers/Microsoft.MachineLearningServices/registries/shar
 
 @dataclass(frozen=True)
 class Asked:
-    """One request. ``path`` is below the workspace, or below the registry, where it is about something there."""
+    """One request. ``path`` is below the workspace, or the registry, where it is about something there."""
 
     method: str
     path: str
@@ -113,9 +113,7 @@ class Scripted:
     """An ASGI application that answers what a test says; the last answer of a call again and again."""
 
     def __init__(self, routes: Mapping[str, Any]) -> None:
-        self._routes = {
-            route: list(one) if isinstance(one, list) else [one] for route, one in routes.items()
-        }
+        self._routes = {route: list(one) if isinstance(one, list) else [one] for route, one in routes.items()}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer the next in line for this method and path, below the workspace or whole."""
@@ -327,5 +325,3 @@ def container_body(name: str = "lab", latest: str = "1", **more: Any) -> dict[st
         },
         "systemData": {"createdAt": "2023-03-09T00:34:00+00:00"},
     }
-
-

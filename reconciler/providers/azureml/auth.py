@@ -62,9 +62,7 @@ class SignIn:
         self._clock = clock
         self._connect = connect
         cloud = CLOUDS[settings.cloud]
-        self._authority = settings.authority or (
-            EMBEDDED_HOST if settings.is_embedded else cloud.authority
-        )
+        self._authority = settings.authority or (EMBEDDED_HOST if settings.is_embedded else cloud.authority)
         self._resource = resource or cloud.endpoint
 
     async def __call__(self, client: HttpClient) -> Token:

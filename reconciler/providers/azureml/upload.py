@@ -8,16 +8,12 @@ which is written when all others are. Source: vendor client azure-ai-ml 1.35.2.
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
-import hmac
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import msgspec
 
@@ -28,14 +24,15 @@ from reconciler.providers.azureml.arm import Arm
 from reconciler.providers.azureml.context import ContextFile, open_context
 from reconciler.providers.azureml.conversion import context_address
 from reconciler.providers.azureml.environments import gathered
+from reconciler.providers.azureml.shared_key import signed
 from reconciler.providers.http import HttpClient
 
 __all__ = ["Uploads", "explain_blob"]
 
 _ROOM: Final = "LocalUpload"
 _VERSION: Final = "2021-08-06"
-_SAS_VERSION: Final = "2020-10-02"
-_SAS_SECONDS: Final = 3600
+_BYTES: Final = "application/octet-stream"
+_SECRET_SECONDS: Final = 3600
 _SHORTEST_LEFT: Final = 600.0
 _DONE: Final = "completed"
 _MOST_AT_ONCE: Final = 4
@@ -44,21 +41,22 @@ _XML = re.compile(rb"<(Code|Message)>([^<]*)</\1>")
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where uploads go: ``base`` as it stands in addresses, ``path`` as it is asked."""
+    """Where uploads go: ``base`` as it stands in addresses; ``path``, below ``prefix``, as it is asked."""
 
     base: str
+    prefix: str
     path: str
     account: str
-    container: str
     client: HttpClient
 
 
 @dataclass(frozen=True, slots=True)
 class _Pass:
-    """What opens the container: parameters of a shared access signature, or our own token without any."""
+    """What opens the container: a shared access signature, the key of the account, or else our own token."""
 
-    params: Mapping[str, str]
     until: float
+    params: Mapping[str, str] = field(default_factory=dict)
+    key: str = ""
 
 
 class Uploads:
@@ -169,17 +167,30 @@ class Uploads:
         headers: Mapping[str, str],
         body: bytes | None,
     ) -> Mapping[str, str]:
-        key = await self._opened(place)
+        secret = await self._opened()
+        every = {"x-ms-version": _VERSION, **headers}
+        if secret.key:
+            every = signed(
+                place.account,
+                secret.key,
+                method=method,
+                path=f"{place.prefix}{path}",
+                params=params,
+                headers=every,
+                body=body,
+                content_type=_BYTES,
+                now=self._clock(),
+            )
         try:
             answer = await place.client.request(
                 method,
                 path,
-                params={**params, **key.params},
-                headers={"x-ms-version": _VERSION, **headers},
+                params={**params, **secret.params},
+                headers=every,
                 body=body,
-                content_type="application/octet-stream",
+                content_type=_BYTES,
                 repeatable=True,  # the same bytes at the same place
-                signed=not key.params,
+                signed=not (secret.params or secret.key),
             )
         except NotFound:
             raise
@@ -222,21 +233,20 @@ class Uploads:
         host = f"{said.protocol or 'https'}://{said.account_name}.blob.{said.endpoint or self._suffix}"
         base = context_address(f"{host}/{said.container_name}").rstrip("/")
         asked = self._endpoint or host
-        return _Place(
-            base, f"/{said.container_name}", said.account_name, said.container_name, self._connect(asked)
-        )
+        prefix = urlsplit(asked).path.rstrip("/")
+        return _Place(base, prefix, f"/{said.container_name}", said.account_name, self._connect(asked))
 
-    async def _opened(self, place: _Place) -> _Pass:
+    async def _opened(self) -> _Pass:
         async with self._asking:
             if self._pass is None or self._pass.until - self._clock() < _SHORTEST_LEFT:
-                self._pass = await self._secret(place)
+                self._pass = await self._secret()
             return self._pass
 
-    async def _secret(self, place: _Place) -> _Pass:
+    async def _secret(self) -> _Pass:
         body = await self._arm.post(
             f"{self._path}/listSecrets", {"expirableSecret": True, "expireAfterHours": 1}
         )
-        until = self._clock() + _SAS_SECONDS
+        until = self._clock() + _SECRET_SECONDS
         try:
             secret = msgspec.json.decode(body, type=api.StoreSecret)
         except api.UNREADABLE:
@@ -244,45 +254,12 @@ class Uploads:
         if secret.secrets_type == "Sas" and secret.sas_token:
             params = dict(parse_qsl(secret.sas_token.removeprefix("?"), keep_blank_values=True))
             self._secrets.learn(secret.sas_token)
-        elif secret.secrets_type == "AccountKey" and secret.key:
+            self._secrets.learn(params.get("sig", ""))
+            return _Pass(until, params)
+        if secret.secrets_type == "AccountKey" and secret.key:
             self._secrets.learn(secret.key)
-            params = _signature(place, secret.key, self._clock())
-        else:
-            return _Pass({}, until)  # it lets in identities
-        if "sig" in params:
-            self._secrets.learn(params["sig"])
-        return _Pass(params, until)
-
-
-def _signature(place: _Place, key: str, now: float) -> dict[str, str]:
-    """A shared access signature for the container, made with the account's key.
-
-    Source: the vendor's documentation of service signatures, version 2020-10-02.
-    """
-    ends = datetime.fromtimestamp(now + _SAS_SECONDS, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    permissions, resource = "racwl", "c"
-    fields = [
-        permissions,
-        "",  # from when: at once
-        ends,
-        f"/blob/{place.account}/{place.container}",
-        "",  # stored policy
-        "",  # addresses
-        "https",
-        _SAS_VERSION,
-        resource,
-        *[""] * 6,  # snapshot, and headers of answers
-    ]
-    secret = base64.b64decode(key)
-    signed = hmac.new(secret, "\n".join(fields).encode(), hashlib.sha256).digest()
-    return {
-        "sv": _SAS_VERSION,
-        "sr": resource,
-        "sp": permissions,
-        "se": ends,
-        "spr": "https",
-        "sig": base64.b64encode(signed).decode(),
-    }
+            return _Pass(until, key=secret.key)
+        return _Pass(until)  # it lets in identities
 
 
 def explain_blob(body: bytes) -> str:

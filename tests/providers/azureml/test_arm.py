@@ -165,7 +165,10 @@ NEXT = f"{WORKSPACE}/environments?api-version=2025-12-01&$skip=abc&listViewType=
 def test_pages_are_followed_as_they_are_linked(tmp_path: Path) -> None:
     """The token of the link is not ours to make; an empty or null link is the end."""
     routes = {
-        LIST: [page(container_body("a"), link=f"http://embedded:80{NEXT}"), page(container_body("b"), link="")],
+        LIST: [
+            page(container_body("a"), link=f"http://embedded:80{NEXT}"),
+            page(container_body("b"), link=""),
+        ],
         "GET /environments/a/versions": {"value": [version_body(name="a")], "nextLink": None},
         "GET /environments/b/versions": page(version_body(name="b")),
     }

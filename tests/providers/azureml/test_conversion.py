@@ -17,7 +17,7 @@ NO_CONDA: tuple[Any, ...] = (None, "", "  \n", "null", "{}")
 
 
 def recorded(name: str) -> list[dict[str, Any]]:
-    """Requests to the live service and what it answered. Source: the recordings of azure-ai-ml's own tests."""
+    """Requests to the live service, and answers. Source: the recordings of azure-ai-ml's own tests."""
     found = json.loads((RECORDED / f"{name}.json").read_text(encoding="utf-8"))
     assert isinstance(found, list)
     return found

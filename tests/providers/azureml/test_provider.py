@@ -1,4 +1,4 @@
-"""The Azure ML provider on the embedded workspace: what it asks, what it writes, and what it makes of answers."""
+"""The Azure ML provider on the embedded workspace: what it asks, what it writes, what it makes of that."""
 
 from __future__ import annotations
 
@@ -615,5 +615,3 @@ def test_a_place_and_a_patience_are_said(tmp_path: Path) -> None:
             assert provider.patience == 7.0
 
     run(check())
-
-

@@ -1,4 +1,4 @@
-"""What specs leave to Azure ML: version numbers by each strategy, addresses of contexts, versions to put away."""
+"""What specs leave to Azure ML: version numbers, addresses of build contexts, versions to put away."""
 
 from __future__ import annotations
 
@@ -300,7 +300,8 @@ def job(name: str, reference: str, status: str = "Running") -> dict[str, Any]:
 
 
 EMPTY: dict[str, Any] = {
-    f"GET /{what}": page() for what in ("jobs", "onlineEndpoints", "batchEndpoints", "components", "schedules")
+    f"GET /{what}": page()
+    for what in ("jobs", "onlineEndpoints", "batchEndpoints", "components", "schedules")
 }
 FOUR = {
     "GET /environments": page(container_body(latest="4")),

@@ -22,7 +22,10 @@ from reconciler.providers.azureml.provider import AzuremlProvider
 from reconciler.providers.http import HttpClient, embedded_transport
 
 KEY = {"AZURE_TENANT_ID": "tenant-1", "AZURE_CLIENT_ID": "client-1", "AZURE_CLIENT_SECRET": "s3cr3t-value"}
-PLACE = {"endpoint": "https://management.azure.com", "subscription_id": "00000000-0000-4000-8000-000000000001"}
+PLACE = {
+    "endpoint": "https://management.azure.com",
+    "subscription_id": "00000000-0000-4000-8000-000000000001",
+}
 PLACE |= {"resource_group": "embedded", "workspace": "embedded"}
 TENANT = "POST /tenant-1/oauth2/v2.0/token"
 LIST = "GET /environments"
@@ -386,7 +389,7 @@ def test_a_person_signs_in_by_the_azure_cli(
 ) -> None:
     """For the tenant that is named, else for that of the subscription."""
     answer = json.dumps({"accessToken": "cli-token", "expires_on": int(NOW) + 3600, "tokenType": "Bearer"})
-    install(tmp_path, f'echo "$@" > {tmp_path}/asked\necho \'{answer}\'', monkeypatch)
+    install(tmp_path, f"echo \"$@\" > {tmp_path}/asked\necho '{answer}'", monkeypatch)
 
     async def check() -> None:
         more = {} if tenant is None else {"tenant_id": tenant}

@@ -1,16 +1,18 @@
-"""Build contexts into blob storage: where the vendor's client puts them, once, whole, and never by mistake."""
+"""Build contexts into blob storage: where the vendor's client puts them, once, whole, never by mistake."""
 
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qs, unquote
+from threading import Thread
+from typing import Any, ClassVar
+from urllib.parse import parse_qs, parse_qsl, unquote
 
 import pytest
-from azure.storage.blob import ContainerSasPermissions, generate_container_sas
+from azure.storage.blob import ContainerClient
 from loopback import failing, run
 from workspaces import (
     Said,
@@ -32,6 +34,7 @@ from reconciler.core.attributes import Attributes
 from reconciler.errors import Forbidden, NotFound, ReconcilerError, Rejected
 from reconciler.providers.azureml.context import open_context
 from reconciler.providers.azureml.provider import AzuremlProvider
+from reconciler.providers.azureml.shared_key import signed
 
 HOST = "acct.blob.core.windows.net"
 CONTAINER = "azureml-blobstore-1111"
@@ -75,12 +78,10 @@ class Storage:
         await send({"type": "http.response.start", "status": status, "headers": pairs})
         await send({"type": "http.response.body", "body": self.refuse.encode() if status > 299 else b""})
 
-    def _answer(
-        self, scope: Any, headers: dict[str, str], body: bytes
-    ) -> tuple[int, dict[str, str]]:
+    def _answer(self, scope: Any, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str]]:
         name = unquote(scope["path"]).removeprefix(f"/{CONTAINER}/LocalUpload/")
         query = {key: one[-1] for key, one in parse_qs(scope["query_string"].decode()).items()}
-        self.params.append({**query, **{"authorization": headers.get("authorization", "")}})
+        self.params.append({**query, "authorization": headers.get("authorization", "")})
         assert headers["x-ms-version"]
         if self.refuse and scope["method"] == "PUT":
             return 403, {}
@@ -135,7 +136,7 @@ def storing(
 
 
 def test_a_context_is_uploaded_before_the_version_is_made(tmp_path: Path) -> None:
-    """Every file under the address; the last one is marked when all are there. Then the version refers to it."""
+    """Every file under the address; the last is marked when all are there. Then the version names it."""
     named = write_context(tmp_path)
     storage, opened = storing(tmp_path)
 
@@ -149,9 +150,7 @@ def test_a_context_is_uploaded_before_the_version_is_made(tmp_path: Path) -> Non
             }
             last = f"{named}/wheels/my lib-1.0.whl"
             assert storage.order[-2:] == [last, "metadata"]
-            assert storage.metadata == {
-                last: {"name": "lab", "version": "1", "upload_status": "completed"}
-            }
+            assert storage.metadata == {last: {"name": "lab", "version": "1", "upload_status": "completed"}}
             assert watched.calls[-1] == "PUT /environments/lab/versions/1"
             build = watched.asked[-1].properties["build"]
             assert build == {"contextUri": address_of(named), "dockerfilePath": "Dockerfile"}
@@ -302,24 +301,64 @@ def test_a_signature_of_the_datastore_opens_it(tmp_path: Path) -> None:
         assert params["authorization"] == ""
 
 
-def test_an_account_key_makes_the_signature_that_the_vendor_makes(tmp_path: Path) -> None:
-    """Byte for byte what the vendor's own library makes of the same key."""
-    for params in opening(tmp_path, {"secretsType": "AccountKey", "key": KEY}):
-        ends = dt.datetime.fromisoformat(params["se"])
-        theirs = generate_container_sas(
+class Signing(BaseHTTPRequestHandler):
+    """Remembers the headers of what it is asked."""
+
+    seen: ClassVar[list[tuple[str, str, dict[str, str]]]] = []
+
+    def _answer(self) -> None:
+        length = int(self.headers.get("content-length") or 0)
+        self.rfile.read(length)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.seen.append((self.command, self.path, headers))
+        self.send_response(200 if "comp=metadata" in self.path else 201)
+        self.send_header("etag", '"1"')
+        self.send_header("last-modified", "Thu, 09 Mar 2023 00:34:25 GMT")
+        self.end_headers()
+
+    do_PUT = _answer
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Says nothing."""
+
+
+def test_an_account_key_signs_as_the_vendor_does() -> None:
+    """Header for header what the vendor's own library sends is what we make of the same request."""
+    Signing.seen.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Signing) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/acct/{CONTAINER}"
+        with ContainerClient.from_container_url(
+            url, credential={"account_name": "acct", "account_key": KEY}
+        ) as client:
+            blob = client.get_blob_client("LocalUpload/1/my lib-1.0+cu.whl")
+            blob.upload_blob(b"content", overwrite=True)
+            blob.set_blob_metadata({"upload_status": "completed"})
+        server.shutdown()
+    assert len(Signing.seen) == 2
+    for (method, target, headers), body in zip(Signing.seen, (b"content", b""), strict=True):
+        path, _, query = target.partition("?")
+        date = parsedate_to_datetime(headers["x-ms-date"])
+        ours = signed(
             "acct",
-            CONTAINER,
-            account_key=KEY,
-            permission=ContainerSasPermissions(read=True, add=True, create=True, write=True, list=True),
-            expiry=ends,
-            protocol="https",
+            KEY,
+            method=method,
+            path=path,
+            params=dict(parse_qsl(query)),
+            headers={key: one for key, one in headers.items() if key.startswith("x-ms-")},
+            body=body if "content-type" in headers else None,
+            content_type=headers.get("content-type", ""),
+            now=date.timestamp(),
         )
-        mine = {key: one for key, one in params.items() if key not in ("authorization", "comp")}
-        expected = {key: one[-1] for key, one in parse_qs(theirs).items()}
-        assert mine.keys() == expected.keys()
-        if mine["sv"] == expected["sv"]:
-            assert mine == expected
-        assert params["authorization"] == ""
+        assert ours["authorization"] == headers["authorization"]
+        assert ours["x-ms-date"] == headers["x-ms-date"]
+
+
+def test_an_account_key_opens_the_datastore(tmp_path: Path) -> None:
+    """By a signature of each request, not by our token."""
+    for params in opening(tmp_path, {"secretsType": "AccountKey", "key": KEY}):
+        assert "sig" not in params
+        assert params["authorization"].startswith("SharedKey acct:")
 
 
 @pytest.mark.parametrize("secret", [{"secretsType": "None"}, {"secretsType": "ServicePrincipal"}])
