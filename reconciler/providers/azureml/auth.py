@@ -2,20 +2,21 @@
 
 The requests are those of the vendor's own credentials (azure-identity
 1.27.0), without the discovery calls before them, which a given tenant makes
-needless. Anything else that azure-identity can do is asked of it, where it is
-installed.
+needless. Whatever else that library can do is asked of it, where it is
+installed: it is an extra.
 """
 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import shutil
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from reconciler.core.ports import SecretSource
 from reconciler.errors import ProviderError, SecretUnavailable, Unauthenticated
@@ -35,6 +36,7 @@ _MARGIN: Final = 240.0
 """Seconds by which a token is said to end early: with the client's own minute, the vendor's 300."""
 _CLI_SECONDS: Final = 60.0
 _SCHEME: Final = ".default"
+_LONGEST: Final = 200
 
 
 class SignInFailed(Unauthenticated):
@@ -64,6 +66,7 @@ class SignIn:
         cloud = CLOUDS[settings.cloud]
         self._authority = settings.authority or (EMBEDDED_HOST if settings.is_embedded else cloud.authority)
         self._resource = resource or cloud.endpoint
+        self._credential: Any = None
 
     async def __call__(self, client: HttpClient) -> Token:
         ways: dict[str, Callable[[HttpClient], Awaitable[Token]]] = {
@@ -71,6 +74,7 @@ class SignIn:
             "workload-identity": self._by_workload,
             "managed-identity": self._by_machine,
             "azure-cli": self._by_cli,
+            "azure-identity": self._by_library,
         }
         try:
             return await ways[self._settings.auth](client)
@@ -214,6 +218,29 @@ class SignIn:
             hint=_HINTS["azure-cli"],
         )
 
+    async def _by_library(self, client: HttpClient) -> Token:
+        """From whatever the vendor's library finds: a certificate, an editor, a broker, any of the above."""
+        try:
+            library: Any = importlib.import_module("azure.identity")
+        except ImportError as error:
+            raise SignInFailed(
+                f"{client.platform}: azure-identity is not installed",
+                platform=client.platform,
+                hint="pip install 'reconciler[azure]', or set `auth` of this platform to another way.",
+            ) from error
+        try:
+            if self._credential is None:
+                self._credential = library.DefaultAzureCredential(authority=urlsplit(self._authority).netloc)
+            found = await asyncio.to_thread(self._credential.get_token, f"{self._resource}/{_SCHEME}")
+        except Exception as error:  # its errors, and those of what it asks, have no root of their own
+            said = self._secrets.mask(str(error)).partition("\n")[0]
+            raise SignInFailed(
+                f"{client.platform}: azure-identity gives no token: {said[:_LONGEST]}",
+                platform=client.platform,
+                hint=_HINTS["azure-identity"],
+            ) from error
+        return self._ending(found.token, found.expires_on - self._clock())
+
     # --- answers ---
 
     def _token(self, client: HttpClient, body: bytes) -> Token:
@@ -229,9 +256,11 @@ class SignIn:
                 platform=client.platform,
                 hint=_HINTS[self._settings.auth],
             )
-        now = self._clock()
-        left = _seconds_left(answer, now)
-        return Token(value, now + max(left - _MARGIN, left / 2))
+        return self._ending(value, _seconds_left(answer, self._clock()))
+
+    def _ending(self, value: str, left: float) -> Token:
+        """A token that is good for *left* seconds, said to end a little earlier."""
+        return Token(value, self._clock() + max(left - _MARGIN, left / 2))
 
 
 _HINTS: Final[Mapping[str, str]] = {
@@ -240,6 +269,7 @@ _HINTS: Final[Mapping[str, str]] = {
     "workload-identity": "Is AZURE_FEDERATED_TOKEN_FILE set by the cluster, and does the identity trust its "
     "service account?",
     "managed-identity": "Has this machine a managed identity? One of several is named by `client_id`.",
+    "azure-identity": "Its own documentation says what it looks for; `az login` is the shortest way.",
     "azure-cli": "Sign in first: az login. Or set `auth` of this platform.",
 }
 

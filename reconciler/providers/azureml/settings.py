@@ -63,7 +63,9 @@ class Settings:
     registry: str | None = None
     cloud: Literal["AzureCloud", "AzureUSGovernment", "AzureChinaCloud"] = "AzureCloud"
     api_version: str = "2025-12-01"
-    auth: Literal["client-secret", "workload-identity", "managed-identity", "azure-cli"] = "client-secret"
+    auth: Literal["client-secret", "workload-identity", "managed-identity", "azure-cli", "azure-identity"] = (
+        "client-secret"
+    )
     tenant_id: dict[str, Any] | str | None = None
     client_id: dict[str, Any] | str | None = None
     client_secret: dict[str, Any] | None = None

@@ -92,8 +92,11 @@ class SettingsModel(Table):
     api_version: str = Field(
         "2025-12-01", pattern=r"^\d{4}-\d\d-\d\d(-[a-z]+)?$", description="Version of the REST API."
     )
-    auth: Literal["client-secret", "workload-identity", "managed-identity", "azure-cli"] = Field(
-        "client-secret", description="How to sign in."
+    auth: Literal["client-secret", "workload-identity", "managed-identity", "azure-cli", "azure-identity"] = (
+        Field(
+            "client-secret",
+            description="How to sign in; azure-identity takes whatever the vendor's library finds, and needs it.",
+        )
     )
     tenant_id: Identity | None = Field(None, description="The tenant; AZURE_TENANT_ID when absent.")
     client_id: Identity | None = Field(
@@ -140,6 +143,7 @@ _OF_AUTH: Mapping[str, frozenset[str]] = {
     "workload-identity": frozenset({"tenant_id", "client_id", "federated_token_file", "authority"}),
     "managed-identity": frozenset({"client_id"}),
     "azure-cli": frozenset({"tenant_id"}),
+    "azure-identity": frozenset({"authority"}),
 }
 """Which settings each way to sign in has."""
 

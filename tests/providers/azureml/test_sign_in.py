@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -419,3 +420,52 @@ def test_a_cli_that_gives_no_token_is_not_quoted(tmp_path: Path, monkeypatch: py
     assert error.hint.startswith("Sign in first: az login.")
     monkeypatch.setenv("PATH", "")
     assert "it is not installed" in str(run(check()))
+
+
+# --- the vendor's library ------------------------------------------------------------------------------
+
+
+def test_the_vendors_library_is_asked_where_it_is_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it finds: here a client secret in its own variables, which no authority takes."""
+    for name, value in {**KEY, "AZURE_TENANT_ID": "not a tenant"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")
+
+    async def check() -> None:
+        async with signing_in(tmp_path, {}, {}, auth="azure-identity") as (watched, client, _):
+            error = await failing(client.get("/environments"))
+            assert isinstance(error, Unauthenticated)
+            assert "azure-identity gives no token" in str(error)
+            assert "s3cr3t-value" not in str(error)
+            assert watched.asked == []
+
+    run(check())
+
+
+def test_the_token_of_the_vendors_library_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of the Azure CLI, as far as this machine has any; for the cloud of the platform."""
+    answer = {"accessToken": "cli-token", "expires_on": int(NOW) + 3600, "expiresOn": "2099-01-01 00:00:00"}
+    install(tmp_path, f"echo '{json.dumps(answer)}'", monkeypatch)
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "AzureCliCredential")
+
+    async def check() -> None:
+        async with signing_in(tmp_path, {}, {}, auth="azure-identity") as (watched, client, _):
+            await client.get("/environments")
+            assert watched.asked[0].headers["authorization"] == "Bearer cli-token"
+
+    run(check())
+
+
+def test_an_extra_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what installs it."""
+    monkeypatch.setitem(sys.modules, "azure.identity", None)
+
+    async def check() -> None:
+        async with signing_in(tmp_path, {}, {}, auth="azure-identity") as (_, client, _):
+            error = await failing(client.get("/environments"))
+            assert isinstance(error, Unauthenticated)
+            assert error.hint.startswith("pip install 'reconciler[azure]'")
+
+    run(check())
