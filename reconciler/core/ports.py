@@ -239,7 +239,7 @@ class Describer(Protocol):
     """What a platform may know besides about one object, and what is too dear to ask of each in a listing."""
 
     async def describe(self, remote: Remote) -> Mapping[str, Any]:
-        """More for `Remote.details`: whether its image is built, say. What is not known is said, not raised."""
+        """More for `Remote.details`: whether its image is built, say. What is not known is said so."""
 
 
 class Provider(Reader, Protocol):

@@ -201,8 +201,9 @@ class HttpClient:
 
         *path* may be a whole address: the token call of another host, the next
         page of a listing. A *signed* request carries our token, so whoever
-        gives an address says first that it is the platform's own. *repeatable* says that sending it twice does no harm; a GET is, unless
-        told otherwise. Raises the `ProviderError` that fits the answer.
+        gives an address has seen that it is the platform's own. *repeatable*
+        says that sending it twice does no harm; a GET is, unless told
+        otherwise. Raises the `ProviderError` that fits the answer.
         """
         if repeatable is None:
             repeatable = method == "GET"

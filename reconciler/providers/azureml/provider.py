@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -320,9 +320,9 @@ class AzuremlProvider:
         """Bring an archived environment back, at version *number*.
 
         A version that is new is written first, while nobody sees the
-        environment: if we die in between, it is as gone as before. What the
-        container brings back that is newer than the one wanted is archived
-        again, or that one would not count.
+        environment: if we die in between, it is as gone as before. All other
+        versions come back with the container, and are archived again: nobody
+        asked for them, and a newer one would count instead.
         """
         name = container.name
         there = await self._environments.version(name, number)
@@ -335,7 +335,7 @@ class AzuremlProvider:
         if there is None:
             raise self._vanished(name, number)
         await self._environments.rewrite(there, lambda body: _wanted(body, attributes))
-        await self._archive_newer(there, versions)
+        await self._archive(one for one in versions if one.number != number)
 
     async def restore(self, address: ResourceAddress, remote_id: str) -> None:
         """See `Archive.restore`. An environment comes back with the versions that it had, and no others."""
@@ -381,7 +381,7 @@ class AzuremlProvider:
             await self._write(name, number, wanted, there, before=str(before["version"]))
             if there is not None:
                 _, versions = await self._environments.surely(name)
-                await self._archive_newer(there, versions)
+                await self._archive(one for one in versions if one.order > there.order)
             return
         if not conversion.same_definition(wanted, before):
             raise Rejected(
@@ -440,14 +440,10 @@ class AzuremlProvider:
             hint="Make the plan again: it will take the next number.",
         )
 
-    async def _archive_newer(self, back: Version, versions: Sequence[Version]) -> None:
-        """Archive what is newer than the version we went *back* to: the newest active one counts.
-
-        The newest goes last, so that until then everything is as before.
-        """
+    async def _archive(self, versions: Iterable[Version]) -> None:
+        """Archive versions, the newest last: it counts, so until then everything is as before."""
         for one in sorted(versions, key=lambda version: version.order):
-            if one.order > back.order:
-                await self._environments.archive(one.name, one.number)
+            await self._environments.archive(one.name, one.number)
 
     async def delete(self, address: ResourceAddress, remote_id: str) -> None:
         """See `Provider.delete`. Archives, unless the stack asked for more and the service does it."""

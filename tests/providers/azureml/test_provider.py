@@ -251,7 +251,7 @@ def test_every_part_of_a_definition_comes_back(tmp_path: Path) -> None:
 
 
 def test_an_archived_environment_comes_back_with_the_version_that_is_wanted(tmp_path: Path) -> None:
-    """A new one, which counts; the old ones come back with their container."""
+    """A new one; the old ones, which came back with their container, are archived again."""
 
     async def check() -> None:
         async with workspace(tmp_path) as (_, provider):
@@ -260,6 +260,7 @@ def test_an_archived_environment_comes_back_with_the_version_that_is_wanted(tmp_
             again = await made(provider, version="2", image="python:3.12")
             assert (again.id, again.attributes["version"]) == ("lab", "2")
             assert (await listed(provider))["lab"].attributes["image"] == "python:3.12"
+            assert await provider.read("environment", "lab:1") is None
 
     run(check())
 

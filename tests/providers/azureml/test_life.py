@@ -1,0 +1,252 @@
+"""The life of Azure ML environments through the command line: plans that say what they do, and ways back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from harness import Project
+from workspaces import WORKSPACE, served_by
+
+from reconciler.core.model import ResourceAddress
+from reconciler.providers.azureml.emulator.app import create_app
+from reconciler.providers.azureml.provider import AzuremlProvider
+
+T = TypeVar("T")
+
+CONFIG = """\
+[stack]
+name = "test"
+
+[platforms.azureml]
+provider = "azureml"
+endpoint = "embedded"
+patience_seconds = 1
+"""
+SPEC = """\
+image = "images.example.com/base:1"
+description = "training"
+
+[on.azureml]
+python = "3.11"
+pip = ["torch==2.{version}"]
+"""
+
+
+@pytest.fixture
+def stack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Project:
+    """A stack with one environment, applied twice: version 1, then version 2."""
+    project = Project(tmp_path, capsys)
+    project.write("reconciler.toml", CONFIG)
+    for version in (1, 2):
+        write(project, version)
+        project.run("apply", "--auto-approve").succeeded()
+    return project
+
+
+def write(project: Project, version: int, more: str = "", name: str = "lab") -> None:
+    """Write the spec."""
+    project.write(f"{name}.toml", SPEC.format(version=version) + more)
+
+
+def with_platform(project: Project, work: Callable[[AzuremlProvider], Coroutine[Any, Any, T]]) -> T:
+    """Do something on the platform of a stack, as somebody else."""
+
+    async def check() -> T:
+        app = create_app(
+            project.path / ".reconciler/embedded/azureml.sqlite",
+            clock=lambda: datetime.now(UTC),
+            new_id=lambda: str(uuid.uuid4()),
+        )
+        async with served_by(app, project.path) as (_, provider):
+            return await work(provider)
+
+    return asyncio.run(check())
+
+
+def versions(project: Project, name: str = "lab") -> dict[str, bool]:
+    """Each version there is, and whether it counts: it and its environment are active."""
+
+    async def look(provider: AzuremlProvider) -> dict[str, bool]:
+        container, found = await provider._environments.surely(name)
+        assert container is not None
+        active = not container.archived
+        return {one.number: active and not one.archived for one in found}
+
+    return dict(sorted(with_platform(project, look).items()))
+
+
+def faults(project: Project, *rules: str) -> None:
+    """Let the platform misbehave."""
+    more = "".join(f"\n[[platforms.azureml.faults]]\n{rule}\n" for rule in rules)
+    project.write("reconciler.toml", CONFIG + more)
+
+
+def test_a_plan_says_which_change_makes_a_version(stack: Project) -> None:
+    """And why; words are changed in place, and make none."""
+    assert "No changes." in stack.run("plan").succeeded().out
+    write(stack, 3)
+    said = stack.run("plan").succeeded().out
+    assert "> azureml.environment.lab: spec changed; conda cannot be changed in a version" in said
+    assert '~ version = "2" -> "3"' in said
+    write(stack, 2)
+    stack.write("lab.toml", SPEC.format(version=2).replace('"training"', '"other words"'))
+    said = stack.run("plan").succeeded().out
+    assert "~ azureml.environment.lab: spec changed" in said
+    assert "version" not in said
+    stack.run("apply", "--auto-approve").succeeded()
+    assert versions(stack) == {"1": True, "2": True}
+
+
+def test_an_undo_goes_back_to_the_version_before(stack: Project) -> None:
+    """It is restored, the newer one archived, and no version is made."""
+    run = stack.run("history").succeeded().out.splitlines()[1].split()[0]
+    stack.run("undo", run, "--out", "u.plan").succeeded()
+    stack.run("apply", "u.plan", "--auto-approve").succeeded()
+    assert versions(stack) == {"1": True, "2": False}
+    assert "No drift." in stack.run("drift").succeeded().out
+    write(stack, 1)
+    assert "No changes." in stack.run("plan").succeeded().out
+
+
+def test_a_failed_apply_goes_back_to_the_version_before(stack: Project) -> None:
+    """What was done is taken back: version 3 is archived, and version 2 counts again."""
+    write(stack, 3)
+    write(stack, 1, name="other")
+    faults(stack, 'on = "PUT */environments/other/versions/*"\nstatus = 400')
+    done = stack.run("apply", "--auto-approve", "--parallelism", "1")
+    assert done.code == 6
+    found = versions(stack)
+    assert found.pop("2")
+    assert found in ({"1": True}, {"1": True, "3": False})
+    faults(stack)
+    stack.run("apply", "--auto-approve").succeeded()
+    assert "No changes." in stack.run("plan").succeeded().out
+
+
+def test_old_versions_are_put_away_as_steps_of_the_plan(stack: Project) -> None:
+    """And come back when the apply that did it fails."""
+    write(stack, 3, "keep_versions = 2\n")
+    said = stack.run("plan").succeeded().out
+    assert "Plan: 0 to add, 1 to change, 1 to destroy." in said
+    write(stack, 1, name="other")
+    faults(stack, 'on = "PUT */environments/other/versions/*"\nstatus = 400')
+    assert stack.run("apply", "--auto-approve", "--parallelism", "1").code == 6
+    assert versions(stack)["1"]
+    faults(stack)
+    (stack.path / "other.toml").unlink()
+    stack.run("apply", "--auto-approve").succeeded()
+    found = versions(stack)
+    assert [number for number, counts in found.items() if counts][-1] == max(found)
+    assert found["1"] is False
+    assert "No changes." in stack.run("plan").succeeded().out
+
+
+def test_a_destroy_archives_and_an_apply_brings_it_back(stack: Project) -> None:
+    """With the version it had; those that nobody asks for stay archived."""
+    assert "it is archived, and can be restored" in stack.run("destroy", "--auto-approve").succeeded().out
+    assert versions(stack) == {"1": False, "2": False}
+    stack.run("apply", "--auto-approve").succeeded()
+    assert versions(stack) == {"1": False, "2": True}
+    assert "No changes." in stack.run("plan").succeeded().out
+
+
+def test_what_somebody_changed_is_drift(stack: Project) -> None:
+    """A version that somebody made, and words that somebody changed; the next apply takes both back."""
+
+    async def interfere(provider: AzuremlProvider) -> None:
+        body = {"image": "theirs", "description": "training"}
+        await provider._arm.put(f"{WORKSPACE}/environments/lab/versions/9", {"properties": body})
+
+    with_platform(stack, interfere)
+    assert stack.run("drift").code == 2
+    said = stack.run("plan").succeeded().out
+    assert '~ version = "9" -> "10"' in said
+    stack.run("apply", "--auto-approve").succeeded()
+    assert "No changes." in stack.run("plan").succeeded().out
+    assert versions(stack)["10"]
+
+
+def test_an_environment_that_is_used_is_taken_away_at_a_risk(stack: Project) -> None:
+    """The plan and `show` name what runs with it."""
+
+    async def use(provider: AzuremlProvider) -> None:
+        body = {"jobType": "Command", "command": "true", "environmentId": "azureml:lab:2", "computeId": "c"}
+        await provider._arm.put(f"{WORKSPACE}/jobs/j1", {"properties": body})
+
+    with_platform(stack, use)
+    shown = stack.run("show", "azureml.environment.lab").succeeded().out
+    assert "  versions     2, 1\n" in shown
+    assert "Used by\n  job j1 (" in shown
+    assert ", version 2)" in shown
+    write(stack, 1, name="other")
+    (stack.path / "lab.toml").unlink()
+    refused = stack.run("plan")
+    assert refused.code == 3
+    assert "! used by job j1 (" in refused.out
+    assert "azureml.environment.lab is in use by job j1 (" in refused.err
+
+
+def test_show_tells_of_the_image(stack: Project) -> None:
+    """Where the older service of the workspace knows."""
+    found = json.loads(stack.run("show", "azureml.environment.lab", "--format", "json").succeeded().out)
+    assert found["details"]["build"].startswith("not built yet")
+    assert found["details"]["versions"] == "2, 1"
+
+
+def test_a_local_build_context_is_built_of_what_is_there(stack: Project) -> None:
+    """A Dockerfile in the stack: uploaded once, a new version when it changes, no change otherwise."""
+    stack.write("ctx/Dockerfile", "FROM images.example.com/base:1\n")
+    stack.write("built.toml", 'description = "built"\n[on.azureml]\nbuild = "ctx"\n')
+    stack.run("apply", "--auto-approve").succeeded()
+    assert "No changes." in stack.run("plan").succeeded().out
+    stack.write("ctx/Dockerfile", "FROM images.example.com/base:2\n")
+    said = stack.run("plan").succeeded().out
+    assert "build cannot be changed in a version, so its version becomes 2" in said
+    stack.run("apply", "--auto-approve").succeeded()
+    assert versions(stack, "built") == {"1": True, "2": True}
+    run = stack.run("history").succeeded().out.splitlines()[1].split()[0]
+    stack.run("undo", run, "--out", "u.plan").succeeded()
+    stack.run("apply", "u.plan", "--auto-approve").succeeded()
+    assert versions(stack, "built") == {"1": True, "2": False}
+
+
+def test_a_version_that_exists_is_not_planned_over(stack: Project) -> None:
+    """A spec that names the number of another definition is told to raise it, with its place."""
+    write(stack, 5, 'version = "2"\n')
+    refused = stack.run("plan")
+    assert refused.code == 1
+    assert "version 2 exists already, with another conda; a version never changes" in refused.err
+    assert "lab.toml line 7" in refused.err
+    assert "Raise `version`" in refused.err
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        'on = "PUT */environments/*/versions/*"\nnth = [1]\ndrop = "before"',
+        'on = "PUT */environments/*/versions/*"\nnth = [1]\ndrop = "after"',
+        'on = "PUT */environments/*/versions/*"\nnth = [1]\nstatus = 503',
+        'on = "GET */versions"\nlag = 30',
+        'on = "GET *"\nevery = 4\nstatus = 503\nretry_after = 0',
+        'on = "* /subscriptions/*"\nevery = 5\nstatus = 429\nretry_after = 0',
+    ],
+)
+def test_trouble_on_the_way_loses_nothing(stack: Project, rule: str) -> None:
+    """A lost answer, a busy service, a listing behind: the apply succeeds, and the plan after it is empty."""
+    write(stack, 3)
+    write(stack, 1, name="new")
+    faults(stack, rule)
+    stack.run("apply", "--auto-approve").succeeded()
+    faults(stack)
+    assert "No changes." in stack.run("plan").succeeded().out
+    assert versions(stack) == {"1": True, "2": True, "3": True}
+    assert versions(stack, "new") == {"1": True}
+    address = ResourceAddress("azureml", "environment", "new")
+    assert stack.remembered()[str(address)] == "new"
