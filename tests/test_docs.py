@@ -14,6 +14,15 @@ from pydantic import BaseModel
 from reconciler.cli.app import cli
 from reconciler.core.reading import SecretReference
 from reconciler.engine.inventory import STATUSES
+from reconciler.providers.azureml import settings_model as azureml_settings
+from reconciler.providers.azureml import spec as azureml
+from reconciler.providers.azureml.spec.environment import (
+    CANNOT_CARRY,
+    Build,
+    DockerfileText,
+    InferenceConfig,
+    Route,
+)
 from reconciler.providers.runai.settings_model import SettingsModel
 from reconciler.providers.runai.spec import MODELS
 from reconciler.providers.runai.spec.compute import ComputeFields, ExtendedResource
@@ -32,6 +41,7 @@ from reconciler.specs.config_model import (
 ROOT = Path(__file__).parent.parent
 SPECS = (ROOT / "docs" / "specs.md").read_text()
 README = (ROOT / "README.md").read_text()
+AZURE = (ROOT / "docs" / "azureml.md").read_text()
 
 DOCUMENTED: list[type[BaseModel]] = [
     *MODELS.values(),
@@ -53,11 +63,28 @@ DOCUMENTED: list[type[BaseModel]] = [
 ]
 
 
+DOCUMENTED_FOR_AZURE: list[type[BaseModel]] = [
+    *azureml.MODELS.values(),
+    Build,
+    DockerfileText,
+    InferenceConfig,
+    Route,
+    azureml_settings.SettingsModel,
+]
+
+
 @pytest.mark.parametrize("model", DOCUMENTED, ids=lambda model: model.__name__)
 def test_every_field_is_documented(model: type[BaseModel]) -> None:
     """docs/specs.md names each field that a file may have."""
     names = {field.alias or name for name, field in model.model_fields.items()}
     assert {name for name in names if not re.search(rf"\b{name}\b", SPECS)} == set()
+
+
+@pytest.mark.parametrize("model", DOCUMENTED_FOR_AZURE, ids=lambda model: model.__name__)
+def test_every_field_for_azure_is_documented(model: type[BaseModel]) -> None:
+    """docs/azureml.md does the same for Azure ML, with what it cannot carry."""
+    assert {name for name in model.model_fields if not re.search(rf"\b{name}\b", AZURE)} == set()
+    assert {name for name in CANNOT_CARRY if f"`{name}`" not in AZURE} == set()
 
 
 def test_every_tool_is_documented_in_the_words_of_complaints() -> None:
@@ -114,7 +141,7 @@ def test_the_spec_in_the_readme_is_valid(project: Project) -> None:
     assert "Plan: 3 to add, 0 to change, 0 to destroy." in planned.out
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/specs.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/specs.md", "docs/azureml.md"])
 def test_every_toml_block_parses(document: str) -> None:
     """TOML in the documents is TOML."""
     for block in re.findall(r"^```toml\n(.*?)^```", (ROOT / document).read_text(), re.MULTILINE | re.DOTALL):

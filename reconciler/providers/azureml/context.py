@@ -103,7 +103,8 @@ def within(path: str, stack: FilePath) -> FilePath:
         )
     if not found.exists():
         raise ReconcilerError(
-            f"there is no {path!r}", hint="Paths are from the directory of the stack, with reconciler.toml."
+            f"there is no {path!r}",
+            hint="In a spec, paths are from its own folder; this one is shown from the stack's directory.",
         )
     return found
 

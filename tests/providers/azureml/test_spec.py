@@ -226,11 +226,11 @@ REFUSED: dict[str, tuple[str, list[tuple[str, str]]]] = {
     ),
     "password of a registry": (
         'image = "a:1"\n[base_image_registry]\naddress = "a.example.com"\nusername = "u"\npassword = "p"',
-        [("base_image_registry", "the credentials of a registry do not belong into an environment")],
+        [("base_image_registry.password", "the credentials of a registry do not belong into an environment")],
     ),
     "identity of a registry": (
         'image = "a:1"\n[base_image_registry]\naddress = "a.example.com"\nregistry_identity = { a = 1 }',
-        [("base_image_registry", "a v2 environment has no identity for its registry")],
+        [("base_image_registry.registry_identity", "a v2 environment has no identity for its registry")],
     ),
     "signature of a build context": (
         'build = "https://a.example.com/c/?sv=1&sig=abc"',

@@ -331,7 +331,8 @@ BROKEN: dict[str, tuple[str, str]] = {
         v1(
             docker={"baseImageRegistry": {"address": "a.example.com", "username": "u", "password": "hunter2"}}
         ),
-        "env.json, docker.baseImageRegistry: the credentials of a registry do not belong into an environment",
+        "env.json, docker.baseImageRegistry: password: the credentials of a registry do not belong into an "
+        "environment",
     ),
     "identity of a registry": (
         v1(
@@ -339,7 +340,8 @@ BROKEN: dict[str, tuple[str, str]] = {
                 "baseImageRegistry": {"address": "a.example.com", "registryIdentity": {"resourceId": "x"}}
             }
         ),
-        "env.json, docker.baseImageRegistry: a v2 environment has no identity for its registry",
+        "env.json, docker.baseImageRegistry: registry_identity: a v2 environment has no identity for its "
+        "registry",
     ),
     "Dockerfile and conda": (
         v1(docker={"baseImage": None, "baseDockerfile": "FROM x:1\n"}),

@@ -123,6 +123,10 @@ BROKEN: dict[str, tuple[str | bytes, str]] = {
     ),
     "a number": ("dependencies:\n- a=1\n- 3.10\n", "line 3, column 3: a package is text"),
     "no package": ("dependencies:\n- '=1'\n", "line 2, column 3: '=1' is no conda package"),
+    "lines that run together": (
+        "dependencies:\n- python=3.12\n - numpy\n",
+        "line 2, column 3: two packages were read as one",
+    ),
     "a table": ("dependencies:\n- numpy: 1\n", "line 2, column 3: only `pip` has a list of its own"),
     "pip without a list": (
         "dependencies:\n- pip: numpy\n",

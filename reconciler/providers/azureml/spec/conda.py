@@ -102,6 +102,10 @@ def _dependency_flaws(item: Any, path: tuple[str | int, ...]) -> Iterator[Flaw]:
     if isinstance(item, str):
         if secret := secret_in(item):
             yield Flaw(path, f"{secret} would be shown to everybody who may see the environment", CONNECTION)
+        elif re.search(r"\s-\s", item):
+            yield Flaw(
+                path, "two packages were read as one", "Begin each line of the list in the same column."
+            )
         elif not _PACKAGE.fullmatch(item.strip()):
             yield Flaw(path, f"{item[:60]!r} is no conda package", 'Write NAME=VERSION, such as "numpy=2.1".')
         return

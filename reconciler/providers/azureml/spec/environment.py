@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from reconciler.core.reading import Table, refuse
 from reconciler.providers.azureml.spec.secrets import secret_in, secret_named
@@ -138,24 +138,31 @@ class Registry(Table):
     """The registry that a base image is in."""
 
     address: Text = Field(description="Its address, such as registry.example.com.")
-    username: Any = Field(None, description="Refused: a connection keeps it.")
     password: Any = Field(None, description="Refused: a connection keeps it.")
+    username: Any = Field(None, description="Refused: a connection keeps it.")
     registry_identity: Any = Field(None, description="Refused: the compute has its own.")
 
-    @model_validator(mode="after")
-    def _without_credentials(self) -> Self:
-        if self.username is not None or self.password is not None:
+    @field_validator("password", "username")
+    @classmethod
+    def _without_credentials(cls, value: Any, info: ValidationInfo) -> Any:
+        # Of the two, the password is said; it is the first, and not there when it was refused.
+        if value is not None and (info.field_name == "password" or "password" in info.data):
             raise refuse(
                 "the credentials of a registry do not belong into an environment",
                 "Give the workspace a connection of the category ContainerRegistry to that registry, or the "
                 "managed identity of the compute the right to pull; here, write the address alone.",
             )
-        if self.registry_identity is not None:
+        return value
+
+    @field_validator("registry_identity")
+    @classmethod
+    def _without_identity(cls, value: Any) -> Any:
+        if value is not None:
             raise refuse(
                 "a v2 environment has no identity for its registry",
                 "Give the managed identity of the compute the right to pull, and remove this.",
             )
-        return self
+        return value
 
 
 def _registry(value: Any) -> Any:

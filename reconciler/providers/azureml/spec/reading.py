@@ -52,7 +52,10 @@ def read_spec(kind: str, table: Mapping[str, Any], place: Place) -> SpecReading:
 
 def schema(kind: str) -> Values:
     """JSON Schema of the table of *kind*."""
-    return MODELS[kind].model_json_schema()
+    found = MODELS[kind].model_json_schema()
+    # What is refused unless it is left out may stand in a file.
+    lost = {name: {"description": f"Azure ML has none. {hint}"} for name, (hint, _) in CANNOT_CARRY.items()}
+    return {**found, "properties": {**found["properties"], **lost}}
 
 
 @dataclass
@@ -76,6 +79,7 @@ class _Reading:
         wrong = {str(problem.path[0]) for problem in problems if problem.path}
         if found is None:
             found = _sound(whole, wrong)
+        wrong |= {source.key for source in self._existing if source.flaws}
         for conflict in found.conflicts():
             if len(conflict.path) > 1 or wrong.isdisjoint(conflict.fields):
                 there = next(([name] for name in conflict.fields if name in whole), [])
