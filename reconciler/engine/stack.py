@@ -130,7 +130,8 @@ class Stack:
         planned = await make_plan(self.planner(), found.specs, state, replace(options, targets=targets))
         plan = planned.plan
         changes = tuple(
-            replace(change, source=None, reason=f"back to before run {run}") for change in plan.changes
+            replace(change, source=None, reason=f"back to before run {run}{_manner(change)}")
+            for change in plan.changes
         )
         # No spec says what is written, so nothing else held it against the policy.
         refusals = (*plan.refusals, *self._over_limits(plan))
@@ -517,6 +518,12 @@ def _touched(plan: Plan, state: State) -> tuple[ResourceState, ...]:
     """What the state knows of the resources in *plan*."""
     addresses = {address for step in plan.steps for address in (step.address, step.moved_from) if address}
     return tuple(state.resources[address] for address in sorted(addresses) if address in state.resources)
+
+
+def _manner(change: Change) -> str:
+    """What to say besides where the way back is not written over the object."""
+    versions = [field.after for field in change.fields if field.path == ("version",)]
+    return f"; its version becomes {versions[0]}" if change.manner is Manner.NEW_VERSION and versions else ""
 
 
 def _name(outcome: Outcome, folded: Replay, *, stopped: bool) -> str:

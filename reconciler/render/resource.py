@@ -61,7 +61,7 @@ def resource_lines(view: Mapping[str, Any], palette: Palette = PLAIN) -> Iterato
     desired = view["desired"] if view["desired"] is not None else {}
     yield ""
     for name in {**live, **desired}:
-        if name == "tools":
+        if name == "tools" or live.get(name) is desired.get(name) is None:
             continue
         if name not in live:
             where = "" if view["live"] is None else f"   {palette.dim}(in the spec only){palette.end}"

@@ -180,6 +180,7 @@ def _change_view(change: Change, made: Step | None, needs: Iterable[ResourceAddr
                 "forces_replace": False,
             }
             for path, value in _flat((), shown(made.attributes.values_))
+            if value is not None
         ]
     return {
         "address": str(change.address),

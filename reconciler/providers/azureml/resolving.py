@@ -54,7 +54,7 @@ class Resolving:
         found = await gathered([self._resolved(one, listing) for one in resources])
         sound = [one for one in found if isinstance(one, Resource)]
         problems = tuple(one for one in found if isinstance(one, Problem))
-        warnings: list[str] = []
+        warnings = [text for one in sound if (text := _going_back(one, listing))]
         old = await self._surplus(sound, listing, warnings)
         return Resolution(tuple(sound), problems, tuple(warnings), surplus=tuple(old))
 
@@ -147,9 +147,27 @@ class Resolving:
                 )
             else:
                 keep = resource.attributes["keep_versions"]
-                reason = f"older than the {keep} that keep_versions keeps, and nothing uses it"
+                reason = (
+                    f"version {version.number} is older than the {keep} that keep_versions keeps, "
+                    "and nothing uses it; it is archived, and can be restored"
+                )
                 old.append(Surplus(resource.address, self._shown(version), reason))
         return old
+
+
+def _going_back(resource: Resource, listing: Listing) -> str:
+    """What becomes of newer versions where the one that is wanted is there already; else nothing."""
+    name, number = str(resource.attributes["name"]), str(resource.attributes["version"])
+    versions = listing.versions.get(name, [])
+    newest = newest_active(versions)
+    if newest is None or newest.number == number or all(one.number != number for one in versions):
+        return ""
+    made = next(one.order for one in versions if one.number == number)
+    newer = [one.number for one in versions if not one.archived and one.order > made]
+    return (
+        f"{resource.address}: version {number} is there already and becomes the current one again; "
+        f"{', '.join(newer)} {'is' if len(newer) == 1 else 'are'} archived"
+    )
 
 
 def _is_as(wanted: Mapping[str, Any], resource: Resource, listing: Listing, name: str) -> bool:

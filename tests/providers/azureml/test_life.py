@@ -107,7 +107,9 @@ def test_a_plan_says_which_change_makes_a_version(stack: Project) -> None:
 def test_an_undo_goes_back_to_the_version_before(stack: Project) -> None:
     """It is restored, the newer one archived, and no version is made."""
     run = stack.run("history").succeeded().out.splitlines()[1].split()[0]
-    stack.run("undo", run, "--out", "u.plan").succeeded()
+    said = stack.run("undo", run, "--out", "u.plan").succeeded().out
+    assert "version 1 is there already and becomes the current one again; 2 is archived" in said
+    assert f"> azureml.environment.lab: back to before run {run}; its version becomes 1" in said
     stack.run("apply", "u.plan", "--auto-approve").succeeded()
     assert versions(stack) == {"1": True, "2": False}
     assert "No drift." in stack.run("drift").succeeded().out
