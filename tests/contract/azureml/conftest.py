@@ -9,7 +9,6 @@ from __future__ import annotations
 import socket
 import threading
 import uuid
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,10 +19,8 @@ import pytest
 import trustme
 import uvicorn
 
-from reconciler.providers.azureml.emulator import CLIENT, TENANT, Options, Workspace, build_app
+from reconciler.providers.azureml.emulator import CLIENT, HERE, TENANT, Options, build_app
 from reconciler.providers.emulator import Store
-
-WORKSPACE = Workspace()
 
 
 class Front:
@@ -54,7 +51,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     place = tmp_path_factory.mktemp("tls")
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(place / "ca.pem"))
-    certificate = authority.issue_cert("127.0.0.1", "localhost")
+    certificate = authority.issue_cert("127.0.0.1", "localhost", "*.blob.core.localhost")
     certificate.private_key_and_cert_chain_pem.write_to_path(str(place / "server.pem"))
     front = Front()
     front.ca_file = str(place / "ca.pem")
@@ -90,8 +87,8 @@ class Served:
     @property
     def asked(self) -> list[str]:
         """What was asked since the last look: methods, paths, queries; without the workspace's address."""
-        group = f"/subscriptions/{WORKSPACE.subscription}/resourceGroups/{WORKSPACE.resource_group}"
-        address = f"{group}/providers/Microsoft.MachineLearningServices/workspaces/{WORKSPACE.name}/"
+        group = f"/subscriptions/{HERE.subscription}/resourceGroups/{HERE.resource_group}"
+        address = f"{group}/providers/Microsoft.MachineLearningServices/workspaces/{HERE.name}/"
         found = [line.replace(address, "") for line in self.front.asked]
         self.front.asked.clear()
         return found
@@ -108,7 +105,7 @@ def serve(front: Front, tmp_path: Path) -> Iterator[Callable[..., Served]]:
             stores[-1],
             clock=lambda: datetime.now(UTC),
             new_id=lambda: str(uuid.uuid4()),
-            options=options or Options(operation_seconds=0.02, build_seconds=0.02),
+            options=options or Options(operation_seconds=0.0, build_seconds=0.0),
         )
         front.asked.clear()
         return Served(front.url, front.ca_file, stores[-1], front)
@@ -143,19 +140,57 @@ def credential(served: Served) -> Any:
 @pytest.fixture
 def ml_client(served: Served, credential: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The vendor's own client, as its users make it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from azure.ai.ml import MLClient
+    from azure.ai.ml import MLClient
 
-        monkeypatch.setenv("AZUREML_DEV_URL_MFE", served.url)
+    monkeypatch.setenv("AZUREML_DEV_URL_MFE", served.url)
+    return MLClient(credential, HERE.subscription, HERE.resource_group, HERE.name, **_plainly(served))
+
+
+@pytest.fixture
+def in_a_cloud(served: Served, credential: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Makes clients in a cloud that is this platform alone: discovery, resource manager and storage.
+
+    Arguments are those of ``MLClient``. Names of storage accounts lead to the platform's port.
+    """
+    from azure.ai.ml import MLClient
+
+    port = served.url.rpartition(":")[2]
+    real = socket.getaddrinfo
+
+    def resolved(host: Any, *more: Any, **named: Any) -> Any:
+        return real("127.0.0.1" if str(host).endswith(".blob.core.localhost") else host, *more, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", served.ca_file)  # the storage client is not given ours
+    monkeypatch.setenv("AZUREML_CURRENT_CLOUD", "Embedded")  # the SDK sets it, and would leave it set
+    cloud = {
+        "azure_portal": served.url,
+        "resource_manager": served.url,
+        "active_directory": served.url,
+        "aml_resource_id": served.url,
+        "storage_endpoint": f"core.localhost:{port}",
+        "registry_discovery_endpoint": f"{served.url}/",
+    }
+
+    def client(**more: Any) -> Any:
         return MLClient(
             credential,
-            WORKSPACE.subscription,
-            WORKSPACE.resource_group,
-            WORKSPACE.name,
-            connection_verify=served.ca_file,
-            enable_telemetry=False,
-            show_progress=False,
-            retry_total=0,
-            polling_interval=0,
+            HERE.subscription,
+            HERE.resource_group,
+            cloud="Embedded",
+            cloud_metadata=cloud,
+            **_plainly(served),
+            **more,
         )
+
+    return client
+
+
+def _plainly(served: Served) -> dict[str, Any]:
+    return {
+        "connection_verify": served.ca_file,
+        "enable_telemetry": False,
+        "show_progress": False,
+        "retry_total": 0,
+        "polling_interval": 0,
+    }

@@ -140,7 +140,7 @@ class Deployments:
             raise self._no_such(endpoint)
         reference = sent.properties.get("environmentId")
         if isinstance(reference, str) and reference:
-            self._references.check(ask.place, reference)
+            self._references.find(ask.place, reference)
         elif not sent.properties.get("model"):
             raise refused(400, "environmentId is required where the model brings none", "ValidationError")
         properties: dict[str, Any] = {

@@ -135,7 +135,7 @@ class Jobs:
         if kind not in _KINDS:
             raise refused(400, f"jobType must be one of {', '.join(_KINDS)}", "ValidationError")
         for reference in _environments(sent):
-            self._references.check(ask.place, reference)
+            self._references.find(ask.place, reference)
         with self._platform.store.write() as db:
             found = find(db, ask.place, JOBS, "", name)
             if found is None:

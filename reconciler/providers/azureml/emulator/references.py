@@ -8,7 +8,7 @@ from typing import Final
 from reconciler.providers.azureml.emulator.answers import refused
 from reconciler.providers.azureml.emulator.environments import ENVIRONMENTS, VERSIONS
 from reconciler.providers.azureml.emulator.places import Places
-from reconciler.providers.azureml.emulator.store import Place, Platform
+from reconciler.providers.azureml.emulator.store import Place, Platform, Thing
 
 __all__ = ["References"]
 
@@ -36,8 +36,11 @@ class References:
         self._platform = platform
         self._places = places
 
-    def check(self, place: Place, reference: str) -> None:
-        """Refuse what names no environment. An archived one can be used."""
+    def find(self, place: Place, reference: str) -> Thing | None:
+        """The version or environment that is named; None in the vendor's registry, which is not here.
+
+        Refuses what names none. An archived one can be used.
+        """
         parsed = next((found for form in _FORMS if (found := form.fullmatch(reference))), None)
         if parsed is None:
             raise refused(400, f"environmentId refers to no environment: {reference}", "ValidationError")
@@ -45,7 +48,7 @@ class References:
         where = self._where(place, parts)
         if where is None:
             if (parts.get("registry") or "").lower() == _PUBLIC:
-                return
+                return None
             raise refused(400, f"environmentId leads nowhere: {reference}", "NotFoundError")
         name, version = parts["name"], parts["version"]
         thing = (
@@ -56,6 +59,7 @@ class References:
         if thing is None:
             what = f"name: {name}, version: {version or ''}, label: {parts['label'] or ''}"
             raise refused(400, f"No environment exists for {what}", "NotFoundError")
+        return thing
 
     def _where(self, place: Place, parts: dict[str, str | None]) -> Place | None:
         if parts.get("registry"):

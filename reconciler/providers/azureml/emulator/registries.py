@@ -19,11 +19,22 @@ from reconciler.providers.azureml.emulator.environments import VERSIONS, Environ
 from reconciler.providers.azureml.emulator.operations import Operations
 from reconciler.providers.azureml.emulator.options import TENANT
 from reconciler.providers.azureml.emulator.places import Places
-from reconciler.providers.azureml.emulator.store import Platform
+from reconciler.providers.azureml.emulator.references import References
+from reconciler.providers.azureml.emulator.store import Place, Platform, Thing
 from reconciler.providers.azureml.emulator.versions import Versions
 from reconciler.providers.emulator import Answer, Call
 
 __all__ = ["Registries"]
+
+
+class _Import(Struct, rename="camel"):
+    source_asset_id: str
+    destination_name: str
+    destination_version: str
+
+
+class _ImportBody(Struct):
+    properties: _Import
 
 
 class _Destination(Struct, rename="camel"):
@@ -34,7 +45,7 @@ class _Destination(Struct, rename="camel"):
 
 _DESTINATION: Final = msgspec.json.Decoder(_Destination)
 
-_DOOR: Final = "mferp/managementfrontend"
+_IMPORT: Final = msgspec.json.Decoder(_ImportBody)
 
 
 class Registries:
@@ -47,8 +58,10 @@ class Registries:
         operations: Operations,
         environments: Environments,
         versions: Versions,
+        references: References,
         keys: Keys,
     ) -> None:
+        self._references = references
         self._platform = platform
         self._places = places
         self._operations = operations
@@ -78,12 +91,16 @@ class Registries:
     @property
     def side_rooms(self) -> dict[str, dict[str, Room]]:
         """Who answers which path at the other door."""
-        rooms = self.rooms
+        rooms = {
+            path: {method: _by_asset_id(room) for method, room in found.items()}
+            for path, found in self.rooms.items()
+        }
         version = "environments/{name}/versions/{version}"
         return {
             **rooms,
             version: {**rooms[version], "PUT": self._write},
             "tempdatarefs/{name}/versions/{version}": {"PUT": self._upload},
+            "import": {"POST": self._import},
         }
 
     def _begun(self, room: Room) -> Room:
@@ -112,6 +129,9 @@ class Registries:
         self._versions.write(ask)
         with self._platform.store.write() as db:
             operation, _ = self._operations.start(db, ask.place, "env", running="Creating")
+        return self._under_way(ask, operation)
+
+    def _under_way(self, ask: Ask, operation: str) -> Answer:
         location = f"{ask.call.origin}/environment/v1.0/operations/{operation}"
         return answer(
             None,
@@ -175,11 +195,37 @@ class Registries:
         registry = self._places.registry(wanted.registry_name)
         if registry is None:
             raise refused(404, f"There is no registry {wanted.registry_name}")
+        operation = self._copy(ask, registry, found, wanted.destination_name, wanted.destination_version)
+        return self._operations.accepted(ask, operation)
+
+    def _import(self, ask: Ask) -> Answer:
+        """The same, asked of the registry: this is what azure-ai-ml does to share."""
+        wanted = decoded(_IMPORT, ask.call.body).properties
+        found = self._references.find(ask.place, wanted.source_asset_id)
+        if found is None or found.family != VERSIONS:
+            raise refused(400, f"sourceAssetId is no version of a workspace: {wanted.source_asset_id}")
+        operation = self._copy(ask, ask.place, found, wanted.destination_name, wanted.destination_version)
+        return self._under_way(ask, operation)
+
+    def _copy(self, ask: Ask, registry: Place, found: Thing, name: str, version: str) -> str:
+        """Put a version that is somewhere else into a registry; the operation that this takes."""
         sent = VERSION.decode(found.text).properties
         sent.is_archived = False
         with self._platform.store.write() as db:
-            self._versions.store(
-                db, registry, wanted.destination_name, wanted.destination_version, ask.author, sent
-            )
+            self._versions.store(db, registry, name, version, ask.author, sent)
             operation, _ = self._operations.start(db, ask.place, "publish")
-        return self._operations.accepted(ask, operation)
+        return operation
+
+
+def _by_asset_id(room: Room) -> Room:
+    """*room*, whose answers call things ``azureml://registries/…``, as this door does."""
+
+    def renamed(ask: Ask) -> Answer:
+        done = room(ask)
+        arm_id, asset_id = (
+            f'"id":"{start}/environments/'.encode()
+            for start in (ask.place.arm_id, f"azureml://registries/{ask.place.name}")
+        )
+        return done._replace(body=done.body.replace(arm_id, asset_id))
+
+    return renamed

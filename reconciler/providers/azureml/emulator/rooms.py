@@ -44,8 +44,15 @@ class Rooms:
         self._listings = Listings(platform)
         self._environments = Environments(platform, self._listings)
         self._versions = Versions(platform, self._environments, self._listings, self.builds)
+        self._references = References(platform, places)
         self.registries = Registries(
-            platform, places, self.operations, self._environments, self._versions, self.keys
+            platform,
+            places,
+            self.operations,
+            self._environments,
+            self._versions,
+            self._references,
+            self.keys,
         )
         self.service = EnvironmentService(platform, self._versions, self.builds, self.keys)
 
@@ -70,7 +77,7 @@ class Rooms:
     def _workspace(self) -> _Table:
         environments, versions = self._environments, self._versions
         datastores = Datastores(self._platform, self.keys)
-        references = References(self._platform, self._places)
+        references = self._references
         jobs = Jobs(self._platform, self._listings, references, self.operations)
         table: dict[str, Mapping[str, Room]] = {
             "": {"GET": self._places.read},

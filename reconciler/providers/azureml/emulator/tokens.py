@@ -1,7 +1,7 @@
 """Who calls: the token calls of the identity platform and of managed identities, and the check of a token.
 
-Any ``scope`` or ``resource`` of a resource manager is served: those of the
-three clouds, and this platform's own address.
+Any ``scope`` or ``resource`` of a resource manager and of the service itself
+is served: those of the three clouds, and this platform's own address.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ _AUDIENCES: Final = (
     "https://management.core.windows.net",
     "https://management.usgovcloudapi.net",
     "https://management.chinacloudapi.cn",
+    "https://ml.azure.com",
+    "https://ml.azure.us",
+    "https://studio.ml.azure.cn",
 )
 
 _ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"

@@ -78,7 +78,11 @@ def test_the_other_door_answers_202_and_null(platform: Any) -> None:
     assert platform.ask("GET", location) == (202, None)
     platform.wait(0.2)
     assert platform.ask("GET", location) == (200, None)
-    assert platform.ask("GET", version)[1]["properties"]["image"] == "example.com/base:1"
+    _, made = platform.ask("GET", version)
+    assert (made["id"], made["properties"]["image"]) == (
+        "azureml://registries/embedded-registry/environments/env/versions/1",
+        "example.com/base:1",
+    )
     assert platform.ask("PUT", upload, reference)[0] == 409
     assert platform.send("GET", "/registrymanagement/v1.0/registries/nothing/discovery").status_code == 404
 
@@ -104,6 +108,23 @@ class TestSharing:
             assert platform.ask("GET", response.headers["location"])[0] == 200
         _, found = platform.ask("GET", f"{REG}/environments/shared/versions/5")
         assert (found["properties"]["tags"], found["properties"]["isArchived"]) == ({"a": "b"}, False)
+
+    def test_the_registry_can_be_asked_for_it_too(self, platform: Any) -> None:
+        """At its other door, by the id that a version has in all the world."""
+        platform.make("env", image="example.com/base:7")
+        guid = platform.ask("GET", "")[1]["properties"]["workspaceId"]
+        door = f"/mferp/managementfrontend{REG}/import?api-version=2021-10-01-dataplanepreview"
+        source = f"azureml://locations/eastus/workspaces/{guid}/environments/env/versions/1"
+        named = {"destinationName": "shared", "destinationVersion": "5", "referenceType": "Id"}
+        response = platform.send("POST", door, json={"properties": {**named, "sourceAssetId": source}})
+        assert (response.status_code, response.content) == (202, b"null")
+        platform.wait(0.2)
+        assert platform.ask("GET", response.headers["location"]) == (200, None)
+        _, found = platform.ask("GET", f"{REG}/environments/shared/versions/5")
+        assert found["properties"]["image"] == "example.com/base:7"
+        for wrong in ("x", "azureml://registries/azureml/environments/a/versions/1", source[:-1] + "2"):
+            body = {"properties": {**named, "sourceAssetId": wrong}}
+            assert platform.ask("POST", door, body)[0] == 400
 
     def test_what_cannot_be_copied_is_refused(self, platform: Any) -> None:
         """Nothing to share, nowhere to share it, another definition there, half an address."""
