@@ -99,7 +99,7 @@ def _spell(value: object, indent: str, pieces: list[str], left: list[int]) -> No
         raise refused(400, "condaFile is nested too deeply, or too long when its aliases are written out")
     if isinstance(value, dict | list) and value:
         inner = indent + "  "
-        opening, closing = "{}" if isinstance(value, dict) else "[]"
+        opening, closing = ("{", "}") if isinstance(value, dict) else ("[", "]")
         pieces.append(opening)
         for n, entry in enumerate(value):
             pieces.append(f",{inner}" if n else inner)

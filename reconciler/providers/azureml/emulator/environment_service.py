@@ -46,7 +46,7 @@ _LABELS: Final = "environments/labels"
 
 _BODY: Final = msgspec.json.Decoder(dict[str, Any])
 
-_SERVICES: Final = ("api", "experimentation", "history", "mlflow", "modelmanagement")
+_SERVICES: Final = ("api", "experimentation", "history", "hyperdrive", "modelmanagement", "studio")
 
 
 class EnvironmentService:
@@ -60,7 +60,7 @@ class EnvironmentService:
 
     def discovery(self, call: Call) -> Answer:
         """The hosts of the services: all of them are this platform."""
-        if self._platform.options.environment_service != "open":
+        if self._platform.options.environment_service == "missing":
             return answer({service: call.origin for service in _SERVICES if service != "experimentation"})
         return answer(dict.fromkeys(_SERVICES, call.origin))
 

@@ -47,7 +47,7 @@ class Options:
     ``next_version``: what a container's ``nextVersion`` looks like; both were
     seen. ``delete``: whether environments and versions can be deleted, or
     answer 405. ``environment_service``: whether a workspace still offers the
-    v1 service: ``open``, ``missing`` (404) or ``gone`` (410).
+    v1 service: ``open``, ``missing`` (no host for it, and 404) or ``gone`` (410).
     ``datastore_tells``: what ``listSecrets`` tells. ``page_size``: entries of
     a page when nothing is asked, 1 to 1000.
 
