@@ -322,6 +322,22 @@ class TestEndpoint:
         thing = Thing()
         assert (run_app(thing.app, [*before, {"type": "http.disconnect"}]), thing.effects) == ([], [])
 
+    def test_a_call_knows_how_the_platform_is_addressed(self) -> None:
+        """Also below a path that it is mounted at; headers are in lower case."""
+        seen: list[tuple[Any, ...]] = []
+
+        def read(call: Call) -> Answer:
+            seen.append((call.method, call.origin, call.path, dict(call.headers)[b"x-of-mine"]))
+            return Answer(200, b"{}")
+
+        endpoint = Endpoint({"GET": read}, refuse)
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await endpoint({**scope, "path_params": {}, "root_path": "/mount"}, receive, send)
+
+        ask(app, "GET", "/mount/a%20b?c=d", headers={"X-Of-Mine": "e"})
+        assert seen == [("GET", "http://thing/mount", "/a b", b"e")]
+
     def test_a_query_is_decoded(self) -> None:
         """Empty values count; of a name given twice the last one does; + is a space, %2C a comma."""
         queries: list[dict[str, str]] = []

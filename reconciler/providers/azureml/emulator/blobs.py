@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 from xml.sax.saxutils import escape
 
 from reconciler.providers.azureml.emulator.store import Platform, guid
@@ -110,7 +110,9 @@ class Keys:
         query = sorted(f"\n{name.lower()}:{value}" for name, value in call.query.items())
         path = quote(call.path, safe="/-_.~!$&'()*+,;=:@")
         # Under its own host an account is not in the path, below a prefix it is. A client signs what it sees.
-        for resource in {f"/{account}{path}", f"/{account}{path.removeprefix(f'/_blob/{account}')}"}:
+        mount = urlsplit(call.origin).path
+        for seen in {mount + path, path.removeprefix(f"/_blob/{account}")}:
+            resource = f"/{account}{seen}"
             text = b"\n".join([*lines, f"{resource}{''.join(query)}".encode()])
             made = base64.b64encode(hmac.digest(base64.b64decode(self.account_key(account)), text, "sha256"))
             if hmac.compare_digest(made.decode(), signature):
