@@ -96,8 +96,9 @@ def test_a_registry_is_written_and_read(in_a_cloud: Callable[..., Any], served: 
     assert client.environments.get("env", label="latest").version == "1"
     assert [one.name for one in client.environments.list()] == ["env"]
     assert [one.version for one in client.environments.list("env")] == ["1"]
-    with pytest.raises((HttpResponseError, Exception), match="already"):
+    with pytest.raises(HttpResponseError, match="already registered and cannot") as caught:
         client.environments.create_or_update(Environment(name="env", version="1", image="example.com/base:2"))
+    assert caught.value.status_code == 409
 
 
 def test_a_version_is_shared(in_a_cloud: Callable[..., Any], served: Any) -> None:
