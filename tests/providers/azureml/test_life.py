@@ -70,16 +70,24 @@ def with_platform(project: Project, work: Callable[[AzuremlProvider], Coroutine[
     return asyncio.run(check())
 
 
+def all_versions(project: Project, *names: str) -> dict[str, dict[str, bool]]:
+    """Of each environment, each version there is, and whether it counts: both are active."""
+
+    async def look(provider: AzuremlProvider) -> dict[str, dict[str, bool]]:
+        found = {}
+        for name in names:
+            container, there = await provider._environments.surely(name)
+            assert container is not None
+            active = not container.archived
+            found[name] = dict(sorted((one.number, active and not one.archived) for one in there))
+        return found
+
+    return with_platform(project, look)
+
+
 def versions(project: Project, name: str = "lab") -> dict[str, bool]:
-    """Each version there is, and whether it counts: it and its environment are active."""
-
-    async def look(provider: AzuremlProvider) -> dict[str, bool]:
-        container, found = await provider._environments.surely(name)
-        assert container is not None
-        active = not container.archived
-        return {one.number: active and not one.archived for one in found}
-
-    return dict(sorted(with_platform(project, look).items()))
+    """The versions of one environment."""
+    return all_versions(project, name)[name]
 
 
 def faults(project: Project, *rules: str) -> None:
@@ -252,3 +260,23 @@ def test_trouble_on_the_way_loses_nothing(stack: Project, rule: str) -> None:
     assert versions(stack, "new") == {"1": True}
     address = ResourceAddress("azureml", "environment", "new")
     assert stack.remembered()[str(address)] == "new"
+
+
+@pytest.mark.parametrize("lines", [3, 9, 16])
+def test_a_killed_apply_loses_nothing(stack: Project, lines: int) -> None:
+    """The next command settles what it left: no version twice, none unknown to the state, none lost."""
+    names = [f"e-{number:02}" for number in range(12)]
+    for name in names:
+        write(stack, 1, name=name)
+    write(stack, 3, "keep_versions = 1\n")
+    process = stack.spawn("apply", "--auto-approve", "--json")
+    assert process.stdout is not None
+    for _ in range(lines):
+        process.stdout.readline()
+    process.kill()
+    process.communicate()
+    stack.run("apply", "--auto-approve").succeeded()
+    assert "No changes." in stack.run("plan").succeeded().out
+    expected = {"lab": {"1": False, "2": False, "3": True}} | {name: {"1": True} for name in names}
+    assert all_versions(stack, *expected) == expected
+    assert sorted(stack.remembered().values()) == sorted([*names, "lab"])
