@@ -152,6 +152,65 @@ def test_an_ipv6_address_is_spoken_to(lab: Lab) -> None:
     run(check())
 
 
+def test_headers_go_both_ways(lab: Lab) -> None:
+    """Those that a platform asks for, and those that it answers with; none of them is shown."""
+
+    async def check() -> None:
+        reply = Reply(headers=(("Location", "/operations/1"), ("X-Ms-Meta-State", "done")))
+        async with serving(reply) as server, lab.client(server.url) as client:
+            answer = await client.request("PUT", PATH, headers={"x-ms-version": "2021-08-06"})
+            assert server.requests[0].headers["x-ms-version"] == "2021-08-06"
+            assert answer.headers["location"] == "/operations/1"
+            assert answer.headers["x-ms-meta-state"] == "done"
+            assert "operations" not in repr(answer)
+
+    run(check())
+
+
+@pytest.mark.parametrize("name", ["x-request-id", "x-ms-request-id", "x-ms-correlation-request-id"])
+def test_the_servers_id_for_a_request_is_told(lab: Lab, name: str) -> None:
+    """Under whichever name it comes: it is what a support desk asks for."""
+
+    async def check() -> None:
+        reply = Reply(400, b"{}", ((name, "req-7"),))
+        async with serving(reply) as server, lab.client(server.url) as client:
+            error = await failing(client.get(PATH))
+            assert error.request_id == "req-7"
+            assert "(request req-7)" in str(error)
+
+    run(check())
+
+
+def test_another_host_is_asked_by_its_whole_address(lab: Lab) -> None:
+    """As a token call needs it; without our token."""
+
+    async def check() -> None:
+        async with serving(Reply()) as here, serving(Reply()) as there:
+            async with lab.client(here.url, sign_in=Keys()) as client:
+                await client.request("GET", f"{there.url}/token", signed=False)
+            assert (here.asked, there.asked) == ([], ["GET /token"])
+            assert "authorization" not in there.requests[0].headers
+
+    run(check())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "169.254.169.254", "[fe80::1]"])
+def test_what_only_this_machine_can_ask_is_asked_without_a_proxy(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    """Itself, and the metadata service of its cloud: a proxy that cannot be used does not matter there."""
+    monkeypatch.setenv("HTTP_PROXY", "ftp://proxy.example.com")
+
+    async def check() -> None:
+        async with lab.client(f"http://{host}"):
+            pass
+        with pytest.raises(Rejected, match="proxy"):
+            async with lab.client("http://198.51.100.1"):
+                pass
+
+    run(check())
+
+
 def test_a_compressed_answer_is_read(lab: Lab) -> None:
     """As any answer."""
 

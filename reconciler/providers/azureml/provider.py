@@ -175,7 +175,9 @@ class AzuremlProvider:
             name, _, number = remote_id.partition(":")
             if number:
                 version = await self._environments.version(name, number)
-                return None if version is None or version.archived else self._version(version)
+                if version is None or version.archived:
+                    return None
+                return self._version(version, None if looking is None else await looking)
             container, versions = await self._environments.surely(name)
             live = newest_active(versions)
             if container is None or container.archived or live is None:
@@ -233,8 +235,11 @@ class AzuremlProvider:
             used_by=used_by,
         )
 
-    def _version(self, version: Version) -> Remote:
-        """A version as an object of its own."""
+    def _version(self, version: Version, users: Usage | None = None) -> Remote:
+        """A version as an object of its own. Whatever takes the latest does not count for it."""
+        used_by: tuple[UsedBy, ...] | None = None
+        if users is not None:
+            used_by = users.of_version(version.name, version.number, is_latest=False)
         return Remote(
             kind=_KIND,
             id=version.id,
@@ -242,6 +247,7 @@ class AzuremlProvider:
             attributes=Attributes.lazily(lambda: version.canonical(version.id)),
             wire_digest=hashlib.blake2b(version.raw, digest_size=16).hexdigest(),
             foreign=version.curated or api.is_vendors(version.name),
+            used_by=used_by,
         )
 
     # --- names to ids ---

@@ -95,7 +95,7 @@ class SettingsModel(Table):
     auth: Literal["client-secret", "workload-identity", "managed-identity", "azure-cli", "azure-identity"] = (
         Field(
             "client-secret",
-            description="How to sign in; azure-identity takes what the vendor's library finds, and needs it.",
+            description="How to sign in; azure-identity is whatever the vendor's library of that name finds.",
         )
     )
     tenant_id: Identity | None = Field(None, description="The tenant; AZURE_TENANT_ID when absent.")

@@ -181,6 +181,26 @@ def test_a_job_that_may_go_on_uses_its_environment(tmp_path: Path, status: str, 
     assert next(iter(found)) == ("j" if active else "done")
 
 
+def test_a_version_has_its_own_users(tmp_path: Path) -> None:
+    """Those that name it, so that a plan which puts it away is stale once somebody does."""
+    versions = page(version_body("2"), version_body("1"))
+    routes = {
+        "GET /environments/lab/versions": versions,
+        "GET /environments/lab/versions/1": version_body("1"),
+        "GET /jobs": page(
+            job("old", "azureml:lab:1"), job("new", "azureml:lab:2"), job("any", "azureml:lab@latest")
+        ),
+    }
+
+    async def check() -> None:
+        async with scripted(tmp_path, {**BASE, **routes}) as (_, provider):
+            found = await live(provider, "lab:1", usage=True)
+            assert found.used_by == (UsedBy("job", "old", "Running", active=True),)
+            assert (await live(provider, "lab:1")).used_by is None
+
+    run(check())
+
+
 def test_what_may_not_be_seen_is_said(tmp_path: Path) -> None:
     """A role without a right, a service without a listing: the rest is shown, and this named."""
     routes = {
