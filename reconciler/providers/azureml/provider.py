@@ -215,6 +215,8 @@ class AzuremlProvider:
         """What uses environments: looked for once, for all who ask at the same time."""
         if self._looking is None or self._looking.done():
             self._looking = asyncio.ensure_future(look_for_users(self._arm, self._root))
+            # Whoever asked may be gone by then, over some other error.
+            self._looking.add_done_callback(lambda task: task.cancelled() or task.exception())
         return await asyncio.shield(self._looking)
 
     def _remote(self, live: Version, versions: Sequence[Version], users: Usage | None) -> Remote:
