@@ -27,6 +27,7 @@ __all__ = ["run"]
 _COMMANDS: Final = {
     "init": "Make a new stack.",
     "validate": "Check every spec and the policy; ask no platform.",
+    "fmt": "Lay out specs in the one way there is.",
     "plan": "Show what would change.",
     "apply": "Carry out a plan.",
     "destroy": "Delete all that the stack manages.",

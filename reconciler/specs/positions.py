@@ -13,7 +13,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Path", "Position", "Span", "index", "locate"]
+__all__ = ["KEY_PART", "SCALAR", "Path", "Position", "Span", "index", "locate"]
 
 Path = tuple[str | int, ...]
 """The keys and element numbers from the root to a value: ``("on", "runai", "tools", 0, "port")``."""
@@ -86,8 +86,14 @@ _PLAIN = r"[^\s,\]}#]++"
 
 _NOTHING = _token("")
 _EQUALS, _DOT, _COMMA = _token("="), _token(r"\."), _token(",")
-_KEY_PART = _token(rf"{_BASIC}|{_LITERAL}|[A-Za-z0-9_-]++")
-_SCALAR = _token("|".join([_LONG_BASIC, _LONG_LITERAL, _BASIC, _LITERAL, _DATE_AND_TIME, _PLAIN]))
+_KEY = rf"{_BASIC}|{_LITERAL}|[A-Za-z0-9_-]++"
+_ONE_VALUE = "|".join([_LONG_BASIC, _LONG_LITERAL, _BASIC, _LITERAL, _DATE_AND_TIME, _PLAIN])
+_KEY_PART, _SCALAR = _token(_KEY), _token(_ONE_VALUE)
+
+KEY_PART = re.compile(_KEY, re.DOTALL)
+"""A part of a dotted key, as it is written."""
+SCALAR = re.compile(_ONE_VALUE, re.DOTALL)
+"""A value that is no array and no inline table, as it is written."""
 _BRACKET_OPENS, _BRACKET_CLOSES = _token(r"\["), _token(r"\]")
 _BRACKETS_OPEN, _BRACKETS_CLOSE = _token(r"\[\["), _token(r"\]\]")
 _BRACE_OPENS, _BRACE_CLOSES = _token(r"\{"), _token(r"\}")
