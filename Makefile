@@ -27,10 +27,11 @@ $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@ $(VENV)/.runtime
 
-# What judges Terraform plans has needs that ours cannot live with: an environment of its own.
+# What judges Terraform plans has needs that ours cannot live with: an environment of its own, and Python 3.11
+# where it is there, since those tools are slow to follow.
 $(POLICY)/.made: tests/policy/requirements.txt
 	@test -n "$(PYTHON)" || { echo "reconciler needs Python 3.11 or newer"; exit 1; }
-	$(PYTHON) -m venv $(POLICY)
+	$$(command -v python3.11 || echo $(PYTHON)) -m venv $(POLICY)
 	$(POLICY)/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/policy/requirements.txt
 	@touch $@
 

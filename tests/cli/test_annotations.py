@@ -90,6 +90,19 @@ def test_sound_specs_give_an_empty_report(project: Project) -> None:
     assert (suite.attrib["tests"], suite.attrib["failures"]) == ("1", "0")
 
 
+def test_a_warning_is_a_remark_and_no_failure(project: Project) -> None:
+    """At its file; the exit code is 0."""
+    project.write("lab.toml", LAB.replace("image", 'workload_types = ["inference"]\nimage'))
+    text = project.run("validate", "-q").err.removeprefix("Warning: lab.toml: ").rstrip("\n")
+    [command] = project.run("validate", "--format", "github").succeeded().out.splitlines()
+    assert command.startswith("::warning title=")
+    assert command.endswith(",file=lab.toml::")
+    log = json.loads(project.run("validate", "--format", "sarif").succeeded().out)
+    SCHEMA.validate(log)
+    [result] = log["runs"][0]["results"]
+    assert (result["level"], result["ruleId"], result["message"]["text"]) == ("warning", "warning", text)
+
+
 def test_a_limit_is_a_rule_of_its_own(project: Project) -> None:
     """What policy forbids can be told from what is wrong."""
     project.config('[policy]\nallowed_images = ["nvcr.io/*"]\n')
