@@ -56,7 +56,7 @@ _NEEDS_ESCAPE: Final = re.compile(r'["\\\x00-\x08\x0a-\x1f\x7f]')
 
 def formatted(text: str, *, file: str) -> str:
     """*text*, valid TOML, laid out. Raises `ReconcilerError`, naming *file*, rather than change a value."""
-    before = text.removeprefix("\ufeff")
+    before = text.lstrip("\ufeff")  # our parser takes two of them, too
     after = "".join(f"{line}\n" for line in _lines(list(statements(before))))
     if _meaning(rtoml.loads(after)) != _meaning(rtoml.loads(before)):
         raise ReconcilerError(
