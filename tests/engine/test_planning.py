@@ -353,6 +353,29 @@ def test_a_move_that_cannot_be(before: str, after: str, message: str) -> None:
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize("words", ["shape=square", "shape=square !cbd"])
+def test_a_replacement_whose_place_is_taken_is_an_error(words: str) -> None:
+    """By an object that nobody manages: the platform would refuse it in the middle of the apply."""
+    lab = Laboratory()
+    lab.apply("tower t shape=round")
+    lab.hand("put tower.t shape=square")
+    with pytest.raises(PlanImpossible) as caught:
+        lab.plan(f"tower t {words}")
+    assert str(caught.value) == (
+        "fake.tower.t is to get the name, shape of an object that is not ours (id id-2)"
+    )
+    assert caught.value.hint == "Delete that object on the platform, or give this one another name."
+
+
+def test_an_update_to_a_name_that_is_taken_is_an_error() -> None:
+    """By an object that nobody manages."""
+    lab = Laboratory()
+    lab.apply("box a name=x size=1\nbox b name=y size=1")
+    lab.hand("put box.z size=1")
+    with pytest.raises(PlanImpossible, match=r"fake\.box\.a is to get the name of an object"):
+        lab.plan("box a name=z size=1\nbox b name=y size=1")
+
+
 @pytest.mark.parametrize(
     ("after", "proposed"),
     [
