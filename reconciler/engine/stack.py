@@ -102,7 +102,9 @@ class Stack:
         """Close the run that a dead process left open, if there is one. See `recovery.settle`."""
         found = await settle(self.backend, self.providers, lock, now=self.now, let_go=let_go)
         if found is not None:
-            self.report(Note(f"Run {found.run} ({found.command}) was cut off; it is settled now."))
+            # One that died before its first record has no command.
+            what = f" ({found.command})" if found.command else ""
+            self.report(Note(f"Run {found.run}{what} was cut off; it is settled now."))
             for line in found.findings:
                 self.report(Note(f"  {line}"))
             for line in found.conflicts:
