@@ -85,7 +85,7 @@ def push(world: World, chance: random.Random) -> int:
         return hit
     # The last run made and removed objects that this state knows nothing of: equal ones are taken over.
     wishes = world.wishes
-    wishes.specs = dict(wishes.applied)
+    wishes.as_applied()
     for name in wishes.specs:
         if name.startswith("key-"):
             wishes.adopt(name)
@@ -104,7 +104,7 @@ def _begin(world: World) -> Records:
     """The records of a stack that was applied: those that there are, or the first."""
     if not world.records():
         world.expect("the first apply", world.until(0, "apply", "--auto-approve"))
-        world.wishes.applied = dict(world.specs)
+        world.wishes.were_applied()
     return world.records()
 
 

@@ -49,7 +49,9 @@ def _is_adopted(world: World, chance: random.Random, name: str, one: str) -> boo
     if wished and not said:
         world.expect("a plan over a conflict", f"it never named {one}")
     del world.others[one]
-    if "adopt = true" in said and chance.random() < 0.7:
+    about = next((line for line in said.splitlines() if f"(id {one})" in line), "")
+    can_be = about and "can only be set at creation" not in about and "not ours" not in about
+    if can_be and chance.random() < 0.7:
         world.wishes.adopt(name)
         world.write()
         return True

@@ -99,14 +99,14 @@ KINDS: dict[str, Callable[[World, random.Random], int]] = {
 """What happens in a trial, and how many commands were killed, cut off or broken in it."""
 
 
-def run_trials(count: int, *, seed: str) -> Iterator[Tally]:
+def run_trials(count: int, *, seed: str, size: int = 24) -> Iterator[Tally]:
     """Run trials until *count* commands were hit; the tally after each. What went wrong is kept on disk."""
     tally = Tally()
     profiles = list(PROFILES)
     number = 0
     while tally.commands < count:
         profile = profiles[number % len(profiles)]
-        world = World(f"{seed}.{number}", profile)
+        world = World(f"{seed}.{number}", profile, size)
         number += 1
         with world:
             for trial in range(TRIALS_A_WORLD):

@@ -28,6 +28,7 @@ class Wishes:
     ever: set[str] = field(default_factory=set)
     taken: set[str] = field(default_factory=set)
     _renamed: dict[str, str] = field(default_factory=dict)
+    _sent: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for number in range(3):
@@ -96,6 +97,14 @@ class Wishes:
         """Whether each spec has the file that it had from the beginning."""
         return not self._renamed
 
+    def were_applied(self) -> None:
+        """Keep the specs and the secrets as what was there in the end."""
+        self.applied, self._sent = dict(self.specs), dict(self.secrets)
+
+    def as_applied(self) -> None:
+        """Wish for what was applied last, with the secrets of then."""
+        self.specs, self.secrets = dict(self.applied), dict(self._sent)
+
     # --- what people do to specs by hand ---
 
     def adopt(self, name: str) -> None:
@@ -127,8 +136,11 @@ class Wishes:
             kept = (line for line in text.splitlines(keepends=True) if f'name = "{old}"' not in line)
             self.specs[old] = "".join(kept)
         self._refer(new, old)
-        kind = "credential" if _is_key(old) else "environment"
-        return f'\n[[moved]]\nfrom = "runai.{kind}.{new}"\nto = "runai.{kind}.{old}"\n'
+        # An environment may have got a compute asset under its new name meanwhile.
+        kinds = ("credential",) if _is_key(old) else ("environment", "compute")
+        return "".join(
+            f'\n[[moved]]\nfrom = "runai.{kind}.{new}"\nto = "runai.{kind}.{old}"\n' for kind in kinds
+        )
 
     def _refer(self, old: str, new: str) -> None:
         for name, text in self.specs.items():

@@ -373,7 +373,7 @@ class World:
             return [*found, wrong]
         if wrong := self.until(0, "plan", "--detailed-exitcode"):
             return [*found, wrong]
-        self.wishes.applied = dict(self.specs)
+        self.wishes.were_applied()
         in_the_end = (*self.wrongs(), *self.unfinished(), *self.leaks(), *self.mistakes())
         return [*found, *(f"in the end: {one}" for one in in_the_end)]
 
