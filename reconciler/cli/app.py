@@ -88,6 +88,11 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except KeyboardInterrupt as cause:
             raise _Stopped(cause) from cause
+        except RuntimeError as error:
+            # Python 3.11 makes one of whatever comes up while a class is made, as in an import.
+            if isinstance(error.__cause__, KeyboardInterrupt):
+                raise _Stopped(error.__cause__) from error
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         # The short helps stand here, so that --help imports no command.

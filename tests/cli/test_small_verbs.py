@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import sys
 import tomllib
 from pathlib import Path
+from types import ModuleType
 from xml.etree import ElementTree
 
+import click
 import jsonschema
 import pytest
 from harness import LAB, Project
@@ -221,3 +226,25 @@ def test_versions_are_told(empty: Project) -> None:
     summary = empty.run("version", "--json").succeeded().events[0]
     assert (summary["reconciler"], "runai" in summary["providers"]) == (reconciler.__version__, True)
     assert "not installed" not in summary["libraries"].values()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_a_module_is_imported_is_no_mistake_of_ours(
+    project: Project, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
+) -> None:
+    """Modules are imported when they are needed. Python 3.11 wraps what comes up while one makes a class."""
+
+    class Slow:
+        def __set_name__(self, owner: type, name: str) -> None:
+            os.kill(os.getpid(), number)
+
+    @click.command("version")
+    def command() -> None:
+        type("Imported", (), {"field": Slow()})
+
+    module = ModuleType("reconciler.cli.commands.version")
+    monkeypatch.setattr(module, "command", command, raising=False)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    found = project.run("version")
+    word = {130: "interrupted", 143: "terminated"}[code]
+    assert (found.code, found.err) == (code, f"Error: {word}\n  Nothing more was done.\n")
