@@ -60,9 +60,9 @@ def _is_adopted(world: World, chance: random.Random, name: str, one: str) -> boo
 
 
 def _open_steps(world: World) -> list[dict[str, Any]]:
-    """The steps about environments that were begun, and of which nobody wrote down how they ended.
+    """The steps that write an environment's image, were begun, and of which nobody wrote how they ended.
 
-    Creations and updates of a run that was not being rolled back.
+    Of a run that was not being rolled back.
     """
     steps: dict[int, dict[str, Any]] = {}
     for path in (world.stack / ".reconciler" / "runs").glob("*.open"):
@@ -84,7 +84,7 @@ def _open_steps(world: World) -> list[dict[str, Any]]:
     return [
         step
         for step in steps.values()
-        if step["address"][1] == "environment" and step["verb"] in ("create", "update")
+        if step["address"][1] == "environment" and "image" in (step["attributes"] or {})
     ]
 
 
