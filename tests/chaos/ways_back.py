@@ -84,5 +84,5 @@ def _is_resumable(world: World) -> bool:
 
 
 def _records(world: World) -> Sequence[Record]:
-    folder = world.stack / ".reconciler" / "runs"
-    return next(read_journal(path) for path in folder.iterdir() if path.stem == world.last_run())
+    found = world.stack.glob(f".reconciler/runs/{world.last_run()}.*")
+    return next(map(read_journal, found), ())

@@ -241,7 +241,7 @@ class World:
 
     def runs(self) -> set[str]:
         """Every run that there is."""
-        return {path.stem for path in (self.stack / ".reconciler" / "runs").iterdir()}
+        return {path.stem for path in self.stack.glob(".reconciler/runs/*")}
 
     def remembered(self) -> dict[str, str]:
         """Ids and addresses in the state, what a replacement left behind included."""
