@@ -21,9 +21,9 @@ from typing import Any
 from reconciler.core.attributes import ID
 from reconciler.core.model import UsedBy
 from reconciler.errors import Rejected
+from reconciler.providers.quantity import canonical_quantity
 from reconciler.providers.runai import api
 from reconciler.providers.runai.kinds import COMPUTE_FIELDS, PLAIN_FIELDS, pull_policy_for
-from reconciler.providers.runai.quantity import canonical_quantity
 
 __all__ = [
     "PREINSTALLED",

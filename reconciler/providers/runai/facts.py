@@ -55,6 +55,6 @@ def amount_facts(values: Mapping[str, Any], at: tuple[str, ...] = ()) -> Iterato
 
 
 def _number(quantity: str, unit: int = 1) -> float:
-    from reconciler.providers.runai.quantity import quantity_bytes  # a plan that checks no limit needs none
+    from reconciler.providers.quantity import quantity_bytes  # a plan that checks no limit needs none
 
     return float((quantity_bytes(quantity) or 0) / unit)

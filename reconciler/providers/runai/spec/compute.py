@@ -10,9 +10,9 @@ from pydantic import BeforeValidator, Field
 
 from reconciler.core.ports import Fact
 from reconciler.core.reading import Table, refuse
+from reconciler.providers.quantity import quantity_bytes
 from reconciler.providers.runai.facts import amount_facts
 from reconciler.providers.runai.kinds import COMPUTE_FIELDS
-from reconciler.providers.runai.quantity import quantity_bytes
 from reconciler.providers.runai.spec.scope import Scoped
 from reconciler.providers.runai.spec.words import Amount, Conflict, Count, Quantity, Share, Text, Values
 

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field
 
 from reconciler.core.attributes import ID, LOOKUP, REF, SECRET
 from reconciler.core.reading import nearest, refuse
-from reconciler.providers.runai.quantity import canonical_quantity, quantity_bytes
+from reconciler.providers.quantity import canonical_quantity, quantity_bytes
 
 Values = dict[str, Any]
 

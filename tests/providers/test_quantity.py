@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.providers.runai.quantity import canonical_quantity, quantity_bytes
+from reconciler.providers.quantity import canonical_quantity, quantity_bytes
 
 AMOUNTS = {
     "64Gi": 64 * 2**30,
