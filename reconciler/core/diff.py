@@ -38,7 +38,8 @@ class Decision:
     """What is to happen to one resource, with the three views it was decided on.
 
     ``problem`` is set when nothing can happen as things are; ``hint`` says
-    what would help.
+    what would help. ``parting`` is what the removal of the object takes with
+    it, as its record says.
     """
 
     change: Change
@@ -47,6 +48,7 @@ class Decision:
     live: Remote | None
     problem: str = ""
     hint: str = ""
+    parting: Attributes | None = None
 
 
 def fingerprint(remote: Remote) -> str:
@@ -129,6 +131,8 @@ def decide(
         manner=Manner.ARCHIVE if replacing and kind.removal is Removal.ARCHIVE else Manner.PLAIN,
     )
     decision = Decision(_versioned(kind, change, desired), desired, prior, live)
+    if refusal := _refusal(kind, decision):
+        return refusal
     if replacing and kind.removal is Removal.FORGET:
         return replace(
             decision,
@@ -190,11 +194,13 @@ def compare(
         forces_replace = key in kind.immutable
         if key in kind.write_only:
             if key in changed_secrets or (prior is not None and not _same_but_values(wanted, before, key)):
-                changes.append(FieldChange((key,), None, None, sensitive=True, forces_replace=forces_replace))
+                changes.append(_unseen(kind, key, before, wanted, shown))
             continue
         to_be = _value(kind, wanted, key)
         is_now = _value(kind, seen, key)
         was = _value(kind, before, key) if key in before else is_now
+        if key in kind.additive:
+            is_now = _ours(is_now, to_be, was if key in before else None)
         for path, old, new in _leaves((key,), is_now, to_be):
             cause = _cause(path[1:], is_now, to_be, was)
             if cause is Cause.SPEC and _refers(new, needed):
@@ -224,6 +230,8 @@ def drifted(
         if key in ignored or key in kind.write_only or key in kind.local:
             continue
         was, is_now = _value(kind, prior.attributes.values_, key), _value(kind, seen, key)
+        if key in kind.additive:
+            is_now = _ours(is_now, was)
         changes += [
             _field_change(path, old, new, Cause.DRIFT, key in kind.immutable, shown)
             for path, old, new in _leaves((key,), was, is_now)
@@ -235,6 +243,27 @@ def _value(kind: ResourceKind, values: Mapping[str, Any], key: str) -> Any:
     """What *values* say of an attribute; absence and None mean its default."""
     value = values.get(key)
     return kind.defaults.get(key) if value is None else value
+
+
+def _ours(live: Any, *managed: Any) -> Any:
+    """The entries of a table on the platform that we set, or are to set; others are somebody else's."""
+    if not isinstance(live, Mapping):
+        return live
+    return {key: one for key, one in live.items() if any(key in table for table in managed if table)}
+
+
+def _unseen(
+    kind: ResourceKind,
+    key: str,
+    before: Mapping[str, Any],
+    wanted: Mapping[str, Any],
+    shown: Callable[[Path, Any], bool],
+) -> FieldChange:
+    """The change of an attribute that the platform never shows: from what we sent last."""
+    forces_replace = key in kind.immutable
+    if key not in kind.plain:
+        return FieldChange((key,), None, None, sensitive=True, forces_replace=forces_replace)
+    return _field_change((key,), before.get(key), wanted.get(key), Cause.SPEC, forces_replace, shown)
 
 
 def _same_but_values(wanted: Mapping[str, Any], before: Mapping[str, Any], key: str) -> bool:
@@ -268,16 +297,32 @@ def _unwanted(kind: ResourceKind, prior: ResourceState, live: Remote | None) -> 
     if kind.removal is Removal.FORGET:
         reason = f"no longer in the specs; {_STAYS}"
         return Decision(Change(prior.address, Action.FORGET, reason, remote_id=live.id), None, prior, live)
+    parting = {key: prior.attributes[key] for key in kind.parting if prior.attributes.get(key)}
     change = Change(
         prior.address,
         Action.DELETE,
         "no longer in the specs",
         remote_id=live.id,
-        irreversible=kind.unreadable,
+        irreversible=next((kind.parting[key] for key in parting), kind.unreadable),
     )
     if kind.removal is Removal.ARCHIVE:
         change = replace(change, manner=Manner.ARCHIVE, reason=f"{change.reason}; {_ARCHIVED}")
-    return Decision(change, None, prior, live)
+    return Decision(change, None, prior, live, parting=Attributes(parting) if parting else None)
+
+
+def _refusal(kind: ResourceKind, decision: Decision) -> Decision | None:
+    """*decision* with a problem where the kind refuses the change; else None."""
+    desired, prior, live = decision.desired, decision.prior, decision.live
+    assert desired is not None
+    assert live is not None
+    recorded = prior.attributes.values_ if prior is not None else {}
+    before = {**live.attributes.values_, **{k: v for k, v in recorded.items() if k in kind.write_only}}
+    after = {**dict.fromkeys(recorded), **desired.attributes.values_}
+    after |= {key: before.get(key) for key in desired.lifecycle.ignore_changes}
+    refusal = kind.refuses(before, after)
+    if refusal is None:
+        return None
+    return replace(decision, problem=f"{desired.address}: {refusal.summary}", hint=refusal.hint)
 
 
 _ARCHIVED: Final = "it is archived, and can be restored"
@@ -376,6 +421,8 @@ def _untracked(
             f"and the spec differs in {_names_of(fields)}",
             hint="Make the spec say what is there, or give it another version.",
         )
+    if fields and (refusal := _refusal(kind, decision)):
+        return refusal
     if any(field.forces_replace for field in fields):
         names = _names_of(field for field in fields if field.forces_replace)
         return replace(

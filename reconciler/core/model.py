@@ -346,7 +346,8 @@ class Reversal(StrEnum):
 class Step:
     """One thing for the machine to do.
 
-    ``attributes`` are the managed fields to write; ``fingerprint`` is that of
+    ``attributes`` are the managed fields to write, or what a delete takes with
+    the object (`ResourceKind.parting`); ``fingerprint`` is that of
     the live object it was planned on (empty where none is expected or where
     an earlier step of the same plan writes the object). ``waits`` are numbers
     of steps that must be done first. ``depends_on``, ``protected`` go into

@@ -132,6 +132,7 @@ def _drafts(decision: Decision) -> list[_Draft]:
                 address,
                 Reversal.UNARCHIVE if change.manner is Manner.ARCHIVE else Reversal.RECREATE,
                 Phase.DESTRUCTIVE,
+                attributes=decision.parting,
                 remote_id=live.id,
                 fingerprint=mark,
             )

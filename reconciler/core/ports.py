@@ -32,6 +32,7 @@ __all__ = [
     "Ask",
     "Describer",
     "Draft",
+    "Exporter",
     "Fact",
     "Journal",
     "Lock",
@@ -41,6 +42,8 @@ __all__ = [
     "Provider",
     "ProviderPlugin",
     "Reader",
+    "Readiness",
+    "Refusal",
     "Reporter",
     "Resolution",
     "ResourceKind",
@@ -53,6 +56,14 @@ __all__ = [
 
 Reporter = Callable[[Event], None]
 """Takes each event as it happens. Must be quick and must not raise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a change of an object cannot be made at all, and what to do instead."""
+
+    summary: str
+    hint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +85,12 @@ class ResourceKind:
     ``final``: values after which nothing about the object can be changed.
     ``removal``: what a platform does instead of deleting.
     ``facts`` gives what a policy may limit of an object with such attributes.
+
+    ``plain``: those of ``write_only`` that hold no secret, and are shown to
+    people. ``parting``: those of ``local`` that, when they are set, make the
+    removal of an object final, and why; `Provider.delete` is told of them.
+    ``refuses`` says of the attributes *before* and *after* a change, as far as
+    we know them, why it cannot be made, not even by a new object.
     """
 
     name: str
@@ -89,6 +106,11 @@ class ResourceKind:
     removal: Removal = Removal.DELETE
     facts: Callable[[Mapping[str, Any]], Iterable[Fact]] = field(
         default=lambda attributes: (), compare=False, repr=False
+    )
+    plain: frozenset[str] = frozenset()
+    parting: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    refuses: Callable[[Mapping[str, Any], Mapping[str, Any]], Refusal | None] = field(
+        default=lambda before, after: None, compare=False, repr=False
     )
 
     def identity_of(self, attributes: Attributes) -> tuple[str, ...]:
@@ -263,8 +285,13 @@ class Provider(Reader, Protocol):
         A managed attribute that is None is cleared.
         """
 
-    async def delete(self, address: ResourceAddress, remote_id: str) -> None:
-        """Remove the object. One that is gone already is success."""
+    async def delete(
+        self, address: ResourceAddress, remote_id: str, *, parting: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
+        """Remove the object. One that is gone already is success.
+
+        *parting* is what `ResourceKind.parting` names, where it is set.
+        """
 
     async def close(self) -> None:
         """Give back connections. Nothing is asked of it afterwards."""
@@ -276,6 +303,18 @@ class Archive(Protocol):
 
     async def restore(self, address: ResourceAddress, remote_id: str) -> None:
         """Take the object out of the archive, as it was. One that is not in it is success."""
+
+
+@runtime_checkable
+class Readiness(Protocol):
+    """What a platform needs besides for objects that work only a while after they are there."""
+
+    async def await_ready(self, address: ResourceAddress, remote_id: str, attributes: Attributes) -> None:
+        """Return when the object, just written with *attributes*, works.
+
+        Raises `WriteNotApplied` when it does not in time: it is there then,
+        and known to us.
+        """
 
 
 class SecretSource(Protocol):
@@ -352,6 +391,24 @@ class ProviderPlugin(Protocol):
         """The vendor's API as an ASGI application, when ``endpoint = "embedded"``; else None.
 
         *served* says that a server runs it, so that connections can be cut.
+        """
+
+
+@runtime_checkable
+class Exporter(Protocol):
+    """What a plugin has besides when its vendor's tools read files.
+
+    ``formats`` are the names of the formats, and what each is.
+    """
+
+    @property
+    def formats(self) -> Mapping[str, str]:
+        """As above."""
+
+    def export(self, form: str, kind: str, attributes: Mapping[str, Any]) -> Mapping[str, bytes]:
+        """The files, by name, that hold an object with these attributes.
+
+        Raises `UsageError` for a kind that the format has no form for.
         """
 
 

@@ -382,7 +382,8 @@ class Executor:
         if record is not None and record.remote_id == current.id:
             what = differing(kind, record.attributes, current)
         # Planned without asking the platform: what is written over has to be what we remember.
-        if not planned and not any(step.attributes is None or key in step.attributes for key in what):
+        written = step.attributes if step.verb is not Verb.DELETE else None
+        if not planned and not any(written is None or key in written for key in what):
             return current
         raise ObjectMoved(
             f"{step.address} was changed on the platform since the plan was made"

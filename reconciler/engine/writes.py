@@ -13,8 +13,8 @@ from typing import Any, Final, TypeVar
 
 from reconciler.core.attributes import Attributes
 from reconciler.core.diff import fingerprint
-from reconciler.core.model import Remote, ResourceAddress, Step
-from reconciler.core.ports import Archive, Provider, ResourceKind
+from reconciler.core.model import Remote, ResourceAddress, Step, Verb
+from reconciler.core.ports import Archive, Provider, Readiness, ResourceKind
 from reconciler.errors import AlreadyExists, OutcomeUnknown, ProviderError, WriteNotApplied
 
 __all__ = ["Writes", "asked", "differing", "look", "place"]
@@ -31,11 +31,14 @@ def differing(kind: ResourceKind, wanted: Attributes, live: Remote) -> tuple[str
     def meant(key: str, value: Any) -> Any:
         return kind.defaults.get(key) if value is None else value
 
-    return tuple(
-        key
-        for key, value in wanted.values_.items()
-        if key not in unseen and meant(key, seen.get(key)) != meant(key, value)
-    )
+    def is_so(key: str, value: Any) -> bool:
+        live_value, value = meant(key, seen.get(key)), meant(key, value)
+        if key in kind.additive and isinstance(live_value, Mapping) and isinstance(value, Mapping):
+            # What else is in the table is not ours.
+            return all(name in live_value and live_value[name] == one for name, one in value.items())
+        return bool(live_value == value)
+
+    return tuple(key for key, value in wanted.values_.items() if key not in unseen and not is_so(key, value))
 
 
 async def look(
@@ -153,10 +156,12 @@ class Writes:
         raise self._unanswered(step, "update")
 
     async def delete(self, step: Step, remote_id: str) -> None:
+        """Remove the object, with what the step says goes with it; of one that we just made, nothing does."""
         provider, kind = self._provider(step), self._kind(step)
+        parting = step.attributes if step.verb is Verb.DELETE and step.attributes is not None else {}
         for _ in self._attempts():
             try:
-                await provider.delete(step.address, remote_id)
+                await provider.delete(step.address, remote_id, parting=parting)
             except OutcomeUnknown:
                 if await asked(provider.read(kind.name, remote_id)) is None:
                     return
@@ -213,7 +218,10 @@ class Writes:
         )
 
     async def read_back(self, step: Step, remote_id: str, wanted: Attributes) -> Remote:
-        """The object as the write left it. Raises `WriteNotApplied` when it is not as *wanted*."""
+        """The object as the write left it, working.
+
+        Raises `WriteNotApplied` when it is not as *wanted*, or does not work in time.
+        """
         provider, kind = self._provider(step), self._kind(step)
         live = await look(
             lambda: provider.read(kind.name, remote_id),
@@ -233,6 +241,8 @@ class Writes:
                 platform=step.address.platform,
                 hint="The platform may not support this value, or a policy of its own changes it.",
             )
+        if isinstance(provider, Readiness):
+            await provider.await_ready(step.address, remote_id, wanted)
         return live
 
     def _provider(self, step: Step) -> Provider:

@@ -107,7 +107,9 @@ class HttpClient:
     *sign_in* fetches a new access token by means of this client; None when
     the platform wants none. *explain* takes the body of an error answer and
     gives what may be shown of it; *is_own* says whether such a body is the
-    platform's own and not that of something on the way. *concurrency* and
+    platform's own and not that of something on the way. *means* takes status
+    and body of an error answer and gives the status that it means, where a
+    platform answers with another. *concurrency* and
     *rate* (requests a second, None for no limit) are the platform's, whatever
     the engine's parallelism is. *timeout* bounds one answer as a whole, in
     seconds.
@@ -125,6 +127,7 @@ class HttpClient:
         sign_in: Callable[[HttpClient], Awaitable[Token]] | None,
         explain: Callable[[bytes], str],
         is_own: Callable[[bytes], bool],
+        means: Callable[[int, bytes], int] = lambda status, body: status,
         secrets: SecretSource,
         user_agent: str,
         concurrency: int,
@@ -139,6 +142,7 @@ class HttpClient:
         self._sign_in = sign_in
         self._explain = explain
         self._is_own = is_own
+        self._means = means
         self._secrets = secrets
         self._clock = clock
         self._random = random
@@ -361,6 +365,7 @@ class HttpClient:
             "status": status,
             "request_id": request_id,
         }
+        status = self._means(status, response.content)
         wait = _retry_after(response.headers.get("retry-after", ""), self._clock())
         if status in _TRANSIENT:
             if repeatable or status == 429:

@@ -114,12 +114,12 @@ class SpecReader:
         """Where secrets belong, also a mistake is not to be shown: it may be the secret."""
         plugins = [self._config.plugin(name) for name in self._config.settings.platforms]
         kinds = [plugin.kinds[kind] for plugin in plugins if kind in plugin.kinds]
-        if not any(one.write_only for one in kinds) and (
+        if not any(one.write_only - one.plain for one in kinds) and (
             kinds or kind == "environment" or not self._config.is_partial
         ):
             return
         public = set() if self._config.is_partial else self._fields_of(kind)
-        public -= {key for one in kinds for key in one.write_only}
+        public -= {key for one in kinds for key in one.write_only - one.plain}
         placements = self._merged.table.get("on")
         tables = [self._merged.table, *(placements.values() if isinstance(placements, dict) else ())]
         for table in tables:

@@ -7,6 +7,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from reconciler.core.attributes import ID, Attributes, canonical, digest, marked
@@ -229,7 +230,9 @@ class FakeProvider:
             self._check_references(attributes)
             self.edit(remote_id, **{k: v for k, v in attributes.items() if k not in self.lie})
 
-    async def delete(self, address: ResourceAddress, remote_id: str) -> None:
+    async def delete(
+        self, address: ResourceAddress, remote_id: str, *, parting: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
         """See `Provider.delete`."""
         with self._call(f"delete {address.kind}.{address.name}"):
             if remote_id in self.objects and (user := self._user(remote_id)) is not None:

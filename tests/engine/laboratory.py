@@ -218,9 +218,9 @@ class Platform(FakeProvider):
         await self._breathe()
         await super().update(address, remote_id, attributes, previous=previous)
 
-    async def delete(self, address: ResourceAddress, remote_id: str) -> None:
+    async def delete(self, address: ResourceAddress, remote_id: str, **more: Any) -> None:
         await self._breathe()
-        await super().delete(address, remote_id)
+        await super().delete(address, remote_id, **more)
 
     async def restore(self, address: ResourceAddress, remote_id: str) -> None:
         await self._breathe()

@@ -355,8 +355,10 @@ class RunaiProvider:
         path = self._paths_of(address.kind, remote_id)[0]
         await self._client.request("PUT", path, body=msgspec.json.encode(body))
 
-    async def delete(self, address: ResourceAddress, remote_id: str) -> None:
-        """See `Provider.delete`."""
+    async def delete(
+        self, address: ResourceAddress, remote_id: str, *, parting: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
+        """See `Provider.delete`. Nothing else goes with an object."""
         for path in self._paths_of(address.kind, remote_id):
             try:
                 await self._client.request("DELETE", path)
