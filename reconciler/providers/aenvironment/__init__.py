@@ -1,6 +1,12 @@
-"""AEnvironment: environments of an EnvHub, services of an api-service.
+"""AEnvironment: environments in an EnvHub, and the services that an api-service runs of them.
 
-Here belongs what knows this vendor: its wire, its kinds, its specs, and the
-platform as an app of our own in ``emulator``. Nothing outside this folder
-imports anything but what this module exports.
+``kinds`` says what the core has to know, ``spec`` what a spec may say,
+``api`` what the wire says, ``provider`` turns one into the other, and
+``emulator`` is the vendor's two APIs, embedded.
 """
+
+from __future__ import annotations
+
+from reconciler.providers.aenvironment.plugin import PLUGIN
+
+__all__ = ["PLUGIN"]
