@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path as FilePath
 from typing import Any, Final
 
@@ -10,12 +11,13 @@ import msgspec
 
 from reconciler.core.attributes import REF, canonical, marked
 from reconciler.core.model import Lifecycle, Path, ResourceAddress
-from reconciler.core.ports import Place
+from reconciler.core.ports import Place, SpecReading
 from reconciler.errors import Complaint, UsageError
 from reconciler.specs.cache import CachedResource
 from reconciler.specs.config import CONFIG_NAME, StackConfig
 from reconciler.specs.folder import CONTROL
 from reconciler.specs.merged import Merged, overlaid, said_at
+from reconciler.specs.text import leaves
 
 _STRUCTURE: Final = frozenset({"kind", "name", "extends", "depends_on", "lifecycle", "on"})
 
@@ -248,6 +250,8 @@ class SpecReader:
         for problem in reading.problems:
             self._complain(problem.path, problem.summary, problem.hint, said)
         self.warnings += [f"{self._name}: {text}" for text in reading.warnings]
+        if reading.files:
+            self._check_files(reading, table, said)
         line = self._merged.files[0].line_of_table("on", said)
         self._fields |= fields
         # What a mistake kept from being read might have any attribute.
@@ -280,6 +284,32 @@ class SpecReader:
                 self.guesses.append((said, resource))
             else:
                 self.resources.append(resource)
+
+    def _check_files(self, reading: SpecReading, table: Mapping[str, Any], platform: str) -> None:
+        """Complain of likely secrets out of the files that a spec names; the spec itself is looked at whole."""
+        from reconciler.specs.plaintext import suspicions
+
+        here = {value for _, value in leaves(table)}
+        folder = (self._config.directory / self._name).parent
+        named = [
+            key for key, value in table.items() if isinstance(value, str) and folder / value in reading.files
+        ]
+        for draft in reading.drafts:
+            for found in suspicions(draft.attributes):
+                name = ".".join(map(str, found.path))
+                if any(fnmatchcase(name, glob) for glob in self._config.settings.not_secret):
+                    continue
+                value: Any = draft.attributes
+                for part in found.path:
+                    value = value[part]
+                if value in here:
+                    continue
+                self._complain(
+                    tuple(named[:1]),
+                    f"a secret in plain text in a file that this spec names: {name}: {found.why}",
+                    f'Keep its value out of git. If it is no secret: [policy] not_secret = ["{name}"]',
+                    platform,
+                )
 
     def _place_of(self, platform: str, name: str, ignored: frozenset[str] = frozenset()) -> Place:
         directory = self._config.directory

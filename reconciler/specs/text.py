@@ -21,7 +21,7 @@ from reconciler.core.model import Path
 from reconciler.errors import Complaint
 from reconciler.specs.positions import Position, Span, index
 
-__all__ = ["TomlFile", "parse", "plain_secrets", "unreadable"]
+__all__ = ["TomlFile", "leaves", "parse", "plain_secrets", "unreadable"]
 
 _AT = re.compile(r" at line (\d+) column (\d+)$")
 _SYNTAX_AT_LARGE: Final = (
@@ -131,7 +131,7 @@ class TomlFile:
         suspected = {found.path for found in suspicions(self.table)}
         columns: dict[int, int] = {}
         values = []
-        for path, value in _leaves(self.table, ()):
+        for path, value in leaves(self.table, ()):
             concealed = any(path[:length] in self._concealed for length in range(1, len(path) + 1))
             if not concealed and path not in suspected and not _is_announced(path, value):
                 continue
@@ -171,14 +171,14 @@ def plain_secrets(file: TomlFile, allowed: Iterable[str], said: Iterable[Complai
             yield complaint
 
 
-def _leaves(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
     """Every value in *value* that is no table and no array."""
     if isinstance(value, Mapping):
         for key, item in value.items():
-            yield from _leaves(item, (*path, key))
+            yield from leaves(item, (*path, key))
     elif isinstance(value, list):
         for number, item in enumerate(value):
-            yield from _leaves(item, (*path, number))
+            yield from leaves(item, (*path, number))
     else:
         yield path, value
 

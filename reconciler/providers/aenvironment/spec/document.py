@@ -83,22 +83,26 @@ class Document:
         self.values: Values = dict(values)
         self.file = file
         self._said: dict[Path, Path] = {}
+        self._short: set[Path] = set()
 
-    def put(self, path: Path, value: Any, said: Path) -> None:
-        """Lay *value* over what is at *path*; the spec says it at *said*."""
+    def put(self, path: Path, value: Any, said: Path, *, short: bool = False) -> None:
+        """Lay *value* over what is at *path*. The spec says it at *said*; *short* when in another form."""
         table = self.values
         for part in path[:-1]:
             inner = table.get(str(part))
             table[str(part)] = table = dict(inner) if isinstance(inner, Mapping) else {}
         table[str(path[-1])] = value
         self._said[path] = said
+        if short:
+            self._short.add(said)
 
     def problem(self, found: Finding) -> Problem:
         """*found* at its place in the spec; of what ``config.json`` says, at the key that names the file."""
         for length in range(len(found.path), 0, -1):
             said = self._said.get(found.path[:length])
             if said is not None:
-                return Problem((*said, *found.path[length:]), found.summary, found.hint)
+                inside = () if said in self._short else found.path[length:]
+                return Problem((*said, *inside), found.summary, found.hint)
         if not self.file:
             return Problem(found.path[:1], found.summary, found.hint)
         return Problem(("config",), f"{self.file}: {_dotted(found.path)}{found.summary}", found.hint)

@@ -168,7 +168,7 @@ class Environment(Table):
             listed = [one.model_dump() for one in self.artifacts]
             document.put(("artifacts",), listed, ("artifacts",))
         if self.image is not None:
-            document.put(("artifacts",), _with_image(document.values, self.image), ("image",))
+            document.put(("artifacts",), _with_image(document.values, self.image), ("image",), short=True)
         for path, value, said in self._deployment():
             document.put(("deployConfig", *path), value, said)
 

@@ -46,6 +46,7 @@ _AMOUNTS: Final = (
 _MUST_BE_TEXT: Final = ("imagePrefix", "ttl", "owner", "secondImageName", "dataSource")
 """Where anything else than text breaks the answers of the controller."""
 
+_QUOTES: Final = "Put it in quotes."
 _EXACT: Final = 2**53
 _GO_DURATION: Final = re.compile(
     r"(\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)((\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h))*"
@@ -65,7 +66,7 @@ def mistakes(values: Mapping[str, Any], *, with_service: bool) -> Iterator[Findi
     """What cannot be meant, or cannot work. *with_service*: a service of it is wanted, too."""
     for key in _TEXTS:
         if key in values and not isinstance(values[key], str):
-            yield Finding((key,), "this must be text", "Put it in quotes.")
+            yield Finding((key,), "this must be text", _QUOTES)
     name = values.get("name")
     if isinstance(name, str) and (found := environment_name(name, with_service=with_service)):
         yield found
@@ -81,7 +82,9 @@ def mistakes(values: Mapping[str, Any], *, with_service: bool) -> Iterator[Findi
             yield from _wrong_values(values.get(key, {}), (key,))
     build, deploy = (values.get(key) for key in ("buildConfig", "deployConfig"))
     if isinstance(build, Mapping) and not isinstance(build.get("build_policy", ""), str):
-        yield Finding(("buildConfig", "build_policy"), "this must be text: EnvHub crashes on anything else")
+        yield Finding(
+            ("buildConfig", "build_policy"), "this must be text: EnvHub crashes on anything else", _QUOTES
+        )
     if isinstance(deploy, Mapping):
         yield from _wrong_deployment(deploy)
 
@@ -94,7 +97,7 @@ def _wrong_tags(tags: Any) -> Iterator[Finding]:
         return
     for number, tag in enumerate(tags):
         if not isinstance(tag, str):
-            yield Finding(("tags", number), "a tag is text", "Put it in quotes.")
+            yield Finding(("tags", number), "a tag is text", _QUOTES)
 
 
 def _wrong_artifacts(artifacts: Any) -> Iterator[Finding]:
@@ -112,7 +115,7 @@ def _wrong_artifacts(artifacts: Any) -> Iterator[Finding]:
             continue
         for key in ("id", "type", "content"):
             if key in one and not isinstance(one[key], str):
-                yield Finding((*at, key), f"the {key} of an artifact is text", "Put it in quotes.")
+                yield Finding((*at, key), f"the {key} of an artifact is text", _QUOTES)
         kind = one.get("type")
         if isinstance(kind, str) and kind != IMAGE and kind.lower() == IMAGE:
             yield Finding(
@@ -160,7 +163,7 @@ def _wrong_deployment(deploy: Mapping[str, Any]) -> Iterator[Finding]:
             yield Finding((at, key), f"{amount!r} is no amount", 'Such as "2", "500m" or "4Gi".')
     for key in _MUST_BE_TEXT:
         if not isinstance(deploy.get(key, ""), str):
-            yield Finding((at, key), "this must be text: the controller fails on anything else")
+            yield Finding((at, key), "this must be text: the controller fails on anything else", _QUOTES)
     for key in ("environmentVariables", "environment_variables"):
         yield from _wrong_variables(deploy.get(key, {}), (at, key))
     yield from _wrong_template(deploy.get("podTemplate"), (at, "podTemplate"))
@@ -179,7 +182,7 @@ def _wrong_variables(variables: Any, path: Path) -> Iterator[Finding]:
         return
     for name, value in variables.items():
         if not isinstance(value, str) and not is_reference(value):  # that is said already
-            yield Finding((*path, name), "the value of a variable is text", "Put it in quotes.")
+            yield Finding((*path, name), "the value of a variable is text", _QUOTES)
         if not re.fullmatch(r"[^=\s\x00-\x1f\x7f]+", name):
             yield Finding(
                 (*path, name), f"{name!r} cannot name an environment variable", "No blanks and no `=`."
@@ -211,7 +214,7 @@ def _wrong_service(block: Mapping[str, Any], path: Path) -> Iterator[Finding]:
         yield Finding((*path, "enableStorage"), "this is true or false", "Write it without quotes.")
     for key in ("storageName", "storageSize", "mountPath"):
         if not isinstance(block.get(key, ""), str):
-            yield Finding((*path, key), "this must be text", "Put it in quotes.")
+            yield Finding((*path, key), "this must be text", _QUOTES)
     size = block.get("storageSize")
     if isinstance(size, str) and size and quantity_bytes(size) is None:
         yield Finding((*path, "storageSize"), f"{size!r} is no amount", 'Such as "10Gi".')
