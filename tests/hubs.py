@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from reconciler.providers.aenvironment.emulator import Options, create_app, refuse
+from reconciler.providers.aenvironment.emulator import Options, Part, create_app, refuse
 from reconciler.providers.emulator import Fault, Faults, Store
 
 START = datetime(2026, 3, 16, 5, 13, 6, 123456, tzinfo=UTC)
@@ -18,15 +18,20 @@ BORN = ["browser-0.4.2", "notes-2.0.1", "terminal-1.0.0", "terminal-1.1.0"]
 
 
 class Platform:
-    """Both servers behind one address."""
+    """Both servers behind one address, or one of them."""
 
     def __init__(
-        self, store: Store, *, options: Options | None = None, faults: Sequence[Fault] = (), first_id: int = 0
+        self,
+        store: Store,
+        *,
+        options: Options | None = None,
+        faults: Sequence[Fault] = (),
+        part: Part = "both",
     ) -> None:
         self.store = store
         self.now = START
-        self.ids = first_id
-        app = create_app(store, clock=self.clock, new_id=self.new_id, options=options or Options())
+        self.ids = 0
+        app = create_app(store, clock=self.clock, new_id=self.new_id, options=options or Options(), part=part)
         self.app = Faults(faults).around(app, refuse=refuse)
 
     def clock(self) -> datetime:

@@ -111,7 +111,7 @@ class VendorError(Exception):
 def environment(home: Path) -> dict[str, str]:
     """Variables for a process of the vendor: a home of its own, no proxy, nothing of the developer's."""
     kept = {key: value for key, value in os.environ.items() if key in ("PATH", "LANG", "TMPDIR")}
-    return {**kept, "HOME": str(home), "NO_PROXY": "*", "COLUMNS": "100000", "PYTHONIOENCODING": "utf-8"}
+    return {**kept, "HOME": str(home), "NO_PROXY": "*", "COLUMNS": "1000", "PYTHONIOENCODING": "utf-8"}
 
 
 @pytest.fixture(scope="session")
@@ -178,12 +178,13 @@ def serve(
     def start(options: Options | None = None, storage: str = "local") -> Served:
         store = Store(None)
         stores.append(store)
-        for _, apps in (hub_server, api_server):
+        for (_, apps), part in ((hub_server, "hub"), (api_server, "api-service")):
             apps.app = create_app(
                 store,
                 clock=lambda: datetime.now(UTC),
                 new_id=lambda: str(uuid.uuid4()),
                 options=options or Options(),
+                part=part,
             )
         settings = {
             "hub_config": {"hub_backend": hub_server[0], "api_key": "", "timeout": 30},

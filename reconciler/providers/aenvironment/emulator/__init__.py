@@ -12,7 +12,18 @@ paths, and who answers each.
 from __future__ import annotations
 
 from reconciler.providers.aenvironment.emulator.answers import refuse
-from reconciler.providers.aenvironment.emulator.app import Options, create_app
+from reconciler.providers.aenvironment.emulator.app import Options, Part, create_app
+from reconciler.providers.aenvironment.emulator.services import service_of, volumes
 from reconciler.providers.aenvironment.emulator.store import damage, fail_store, lose_races
 
-__all__ = ["Options", "create_app", "damage", "fail_store", "lose_races", "refuse"]
+__all__ = [
+    "Options",
+    "Part",
+    "create_app",
+    "damage",
+    "fail_store",
+    "lose_races",
+    "refuse",
+    "service_of",
+    "volumes",
+]

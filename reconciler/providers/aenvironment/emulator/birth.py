@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from reconciler.providers.aenvironment.emulator.answers import microseconds
 from reconciler.providers.aenvironment.emulator.environments import create
+from reconciler.providers.aenvironment.emulator.instances import Instance, insert_instance
+from reconciler.providers.aenvironment.emulator.services import Service, insert_service
 
 _BORN: Final = microseconds(datetime(2025, 1, 1, 8, 30, 15, 123456, tzinfo=UTC))
 
@@ -53,6 +55,37 @@ _FIRST_ENVIRONMENTS: Final = (
 )
 
 
+_FIRST_INSTANCE: Final = Instance(
+    id="terminal-7d3k9q", name="terminal", version="1.1.0", created=_BORN, ttl="", owner="ada"
+)
+
+
+_FIRST_SERVICE: Final = Service(
+    id="notes-svc-x2m4c8",
+    name="notes",
+    version="2.0.1",
+    created=_BORN,
+    updated=_BORN,
+    scaled=_BORN,
+    available=1,
+    replicas=1,
+    port=8081,
+    owner="grace",
+    pvc_name="notes",
+    variables={"LEVEL": "info"},
+    image=f"{_REGISTRY}/notes:2.0.1",
+    mount_path="/home/admin/data",
+    sizes={
+        "cpu_request": "1",
+        "cpu_limit": "1",
+        "memory_request": "2Gi",
+        "memory_limit": "2Gi",
+        "ephemeral_storage_request": "5Gi",
+        "ephemeral_storage_limit": "5Gi",
+    },
+)
+
+
 BENCHMARK_IMAGES: Final = {"django__django-11099": f"{_REGISTRY}/swebench:django-11099"}
 """What ``/data`` knows of the scenario ``swebench``."""
 
@@ -63,3 +96,5 @@ def give_birth(db: sqlite3.Connection, signing_key: str) -> None:
         db.execute("INSERT INTO aenv_setting VALUES (?, ?)", (name, value))
     for environment in _FIRST_ENVIRONMENTS:
         create(db, environment, _BORN)
+    insert_instance(db, _FIRST_INSTANCE)
+    insert_service(db, _FIRST_SERVICE, storage_size="10Gi")

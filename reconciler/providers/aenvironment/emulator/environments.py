@@ -32,6 +32,7 @@ from reconciler.providers.aenvironment.emulator.store import (
     is_failing,
     is_race_lost,
     keep,
+    shown,
     texts,
 )
 from reconciler.providers.emulator import Answer, Call, Store
@@ -220,7 +221,7 @@ class EnvHub:
         with self._store.write() as db:
             if is_failing(db):
                 return refuse(500, f"Failed to list environments: {_OUTAGE}")
-            found = texts(db, "environment", call, microseconds(self._clock()))
+            found = shown(texts(db, "environment", call, microseconds(self._clock())), call)
         if not found and self._profile == "v0.1":
             return done(None)
         return done_raw(b"[%b]" % b",".join(found))

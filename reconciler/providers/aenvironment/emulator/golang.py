@@ -112,6 +112,8 @@ STRINGS: Final = list_of(text, "string")
 
 def _map_of(read: Reader, go_type: str) -> Reader:
     def reads(value: Any, at: _At) -> dict[str, Any]:
+        if value is None:
+            return {}
         if not isinstance(value, tuple):
             at.refuse(_shape(value), f"map[string]{go_type}")
         # Go writes the keys of a map in order, whatever order they came in.

@@ -6,9 +6,12 @@ A record is the text of one object; what it means belongs to its kind's room.
 from __future__ import annotations
 
 import sqlite3
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from reconciler.providers.emulator import LONGEST_LAG, Call, Store
+
+T = TypeVar("T")
+
 
 FORMAT: Final = 1
 
@@ -56,7 +59,7 @@ def _keep_past(db: sqlite3.Connection, kind: Kind, key: str, moment: int) -> Non
 
 
 def texts(db: sqlite3.Connection, kind: Kind, call: Call, moment: int) -> list[bytes]:
-    """The texts of all records of a kind that can be read, by key; as a fault wants them."""
+    """The texts of all records of a kind that can be read, by key; as old as a fault wants them."""
     if not call.lag:
         found = db.execute(
             "SELECT text FROM aenv_record WHERE kind = ? AND NOT damaged ORDER BY key", (kind,)
@@ -69,7 +72,12 @@ def texts(db: sqlite3.Connection, kind: Kind, call: Call, moment: int) -> list[b
             " WHERE kind = :kind AND since <= :seen AND until > :seen AND NOT damaged ORDER BY key",
             {"kind": kind, "seen": seen},
         ).fetchall()
-    return [bytes(row[0]) for row in (found[: -call.hide] if call.hide else found)]
+    return [bytes(row[0]) for row in found]
+
+
+def shown(entries: list[T], call: Call) -> list[T]:
+    """What a list shows of its entries: all of them, unless a fault hides the last."""
+    return entries[: max(0, len(entries) - call.hide)]
 
 
 # --- troubles: what a real store does now and then ---------------------------------------------------------
