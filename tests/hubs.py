@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import uuid
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 
+from reconciler.core.ports import PlatformContext
+from reconciler.engine.secrets import Secrets
 from reconciler.providers.aenvironment.emulator import Options, Part, create_app, refuse
+from reconciler.providers.aenvironment.plugin import PLUGIN
+from reconciler.providers.aenvironment.provider import AenvironmentProvider
+from reconciler.providers.aenvironment.settings_model import read_settings
 from reconciler.providers.emulator import Fault, Faults, Store
 
 START = datetime(2026, 3, 16, 5, 13, 6, 123456, tzinfo=UTC)
@@ -85,3 +92,32 @@ class Platform:
 def error(status: int, message: str) -> tuple[int, dict[str, Any]]:
     """What `Platform.ask` answers when the platform refuses."""
     return status, {"success": False, "code": status, "message": message, "data": None}
+
+
+# --- our own provider ---
+
+
+def context(directory: Path, environment: Mapping[str, str] | None = None, **more: Any) -> PlatformContext:
+    """What a plugin is given to open a platform."""
+    wanted: dict[str, Any] = {
+        "platform": "aenv",
+        "directory": directory,
+        "stack": directory,
+        "secrets": Secrets(directory, environment or {}),
+        "clock": START.timestamp,
+        "new_id": lambda: str(uuid.uuid4()),
+        "random": lambda: 0.0,
+        "parallelism": 10,
+        "user_agent": "reconciler/test",
+        **more,
+    }
+    return PlatformContext(**wanted)
+
+
+def opened(where: PlatformContext, **table: Any) -> AenvironmentProvider:
+    """The provider for ``[platforms.aenv]`` with *table*; embedded when nothing else is said."""
+    found, problems = read_settings({"endpoint": "embedded", **table})
+    assert problems == ()
+    provider = PLUGIN.open(found, where)
+    assert isinstance(provider, AenvironmentProvider)
+    return provider

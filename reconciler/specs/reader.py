@@ -286,7 +286,7 @@ class SpecReader:
                 self.resources.append(resource)
 
     def _check_files(self, reading: SpecReading, table: Mapping[str, Any], platform: str) -> None:
-        """Complain of likely secrets out of the files that a spec names; the spec itself is looked at whole."""
+        """Complain of likely secrets out of files that a spec names; the spec itself is looked at whole."""
         from reconciler.specs.plaintext import suspicions
 
         here = {value for _, value in leaves(table)}

@@ -245,7 +245,7 @@ def remaining(created: str, ttl: str, now: float) -> str:
     left = born.timestamp() + lifetime - now
     if left <= 0:
         return "its time is over"
-    minutes = int(left // 60)
+    minutes = round(left / 60)
     words = str(timedelta(minutes=minutes)).removesuffix(":00") if minutes >= 60 else f"{minutes} min"
     return f"{words} h left" if minutes >= 60 else (f"{words} left" if minutes else "less than 1 min left")
 

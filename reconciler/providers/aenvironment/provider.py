@@ -95,6 +95,8 @@ class AenvironmentProvider:
         self._listing: bytes | None = None
         # Which environment a service is of: a read does not say.
         self._environments: dict[str, str] = {}
+        # New services that may have started with another image than the one that is wanted.
+        self._to_repaint: set[str] = set()
 
     @classmethod
     def open(cls, settings: Settings, context: PlatformContext, app: Any) -> AenvironmentProvider:
@@ -365,6 +367,8 @@ class AenvironmentProvider:
     async def _create_service(self, attributes: Attributes) -> str:
         body = conversion.service_body(attributes)
         client = self._services_client()
+        if image := attributes.get("image"):
+            self._to_repaint.add(str(attributes["name"]))
         answer = await client.request("POST", api.SERVICES, body=msgspec.json.encode(body))
         try:
             made = _services.decode(_envelopes.decode(answer.body).data)
@@ -377,6 +381,8 @@ class AenvironmentProvider:
                 status=answer.status,
             ) from error
         self._environments[made.id] = str(body["envName"])
+        if made.env is not None and conversion.image_of(made.env.artifacts) == image:
+            self._to_repaint.discard(made.id)
         return made.id
 
     async def update(
@@ -416,9 +422,19 @@ class AenvironmentProvider:
         self._environments.pop(remote_id, None)
 
     async def await_ready(self, address: ResourceAddress, remote_id: str, attributes: Attributes) -> None:
-        """See `Readiness.await_ready`: a service has all its replicas running."""
+        """See `Readiness.await_ready`: a service has all its replicas running, with its own image.
+
+        A new one starts with what EnvHub has for its environment. That is
+        another image only where the environment was no part of the plan; it
+        is set here, where the service is known and cannot be lost any more.
+        """
         if address.kind != "service":
             return
+        path = api.service_path(remote_id)
+        if remote_id in self._to_repaint and attributes.get("image"):
+            body = msgspec.json.encode({"image": attributes["image"]})
+            await self._services_client().request("PUT", path, body=body, repeatable=True)
+            self._to_repaint.discard(remote_id)
         limit = attributes.get("ready_timeout")
         limit = self._ready_timeout if limit is None else limit
         if not limit:
@@ -426,7 +442,6 @@ class AenvironmentProvider:
         wanted = attributes.get("replicas", 1)
         deadline = time.monotonic() + limit
         pause = 0.1
-        path = api.service_path(remote_id)
         while True:
             entry = self._decoded(_services, await self._services_client().get(path), path)
             # One that is scaled to nothing stays "Creating".
@@ -555,7 +570,7 @@ def _key(
         if settings.is_embedded or not is_private(address):
             return None
         try:
-            secrets.value(_KEY)
+            secrets.value(dict(_KEY))
         except SecretUnavailable:
             return None
         reference = dict(_KEY)
