@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 _NOT_FOUND: Final = Answer(404, b"404 page not found", TEXT)
 
 
+_KEPT: Final = "/$&+,:;=@~"
+"""What Go leaves as it is in a path."""
+
+
 class Route(NamedTuple):
     """``:name`` in *path* stands for one segment, ``*name`` at its end for the rest."""
 
@@ -52,7 +56,7 @@ class Engine:
             return
         other = path.removesuffix("/") if path.endswith("/") else f"{path}/"
         if self._redirects and path != "/" and self._find(method, other) is not None:
-            answer = _redirect(method, quote(root + other), scope["query_string"])
+            answer = _redirect(method, quote(root + other, safe=_KEPT), scope["query_string"])
         else:
             answer = _NOT_FOUND
         # By way of an endpoint, which reads the body that nobody wants: a client that is still sending

@@ -185,6 +185,9 @@ def decode(body: bytes, record: Record) -> dict[str, Any]:
         raise Unreadable("EOF")
     try:
         value, _ = _DECODER.raw_decode(content)
+        if value is not None and not isinstance(value, tuple):
+            _At(record.name).refuse(_shape(value), f"models.{record.name}")
+        return record.read(value or ())
     except json.JSONDecodeError as error:
         if error.pos >= len(content) or error.msg.startswith("Unterminated"):
             raise Unreadable("unexpected EOF") from None
@@ -192,11 +195,6 @@ def decode(body: bytes, record: Record) -> dict[str, Any]:
         raise Unreadable(f"invalid character {at!r} looking for beginning of value") from None
     except RecursionError:
         raise Unreadable("exceeded max depth") from None
-    if value is None:
-        return {}
-    if not isinstance(value, tuple):
-        _At(record.name).refuse(_shape(value), f"models.{record.name}")
-    return record.read(value)
 
 
 _UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}

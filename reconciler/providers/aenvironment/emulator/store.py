@@ -80,7 +80,8 @@ def shown(entries: list[T], call: Call) -> list[T]:
     return entries[: max(0, len(entries) - call.hide)]
 
 
-# --- troubles: what a real store does now and then ---------------------------------------------------------
+# --- troubles: what a real store does now and then; in the file, so from any process ----------------------
+# The store must have been given to `create_app` before.
 
 
 def damage(store: Store, name: str, version: str) -> None:
