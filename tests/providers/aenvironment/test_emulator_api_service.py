@@ -450,14 +450,15 @@ class TestServices:
     )
     def test_a_change_can_be_refused(self, platform: Platform, body: Any, message: str) -> None:
         """And a wrong type is 400."""
-        status, answer = platform.ask("PUT", f"/env-service/{BORN_SERVICE}", body)
-        assert (status, answer["message"][: len(message)]) == (500, message)
-        status, answer = platform.ask("PUT", f"/env-service/{BORN_SERVICE}", {"replicas": 1.5})
-        assert (status, answer["message"]) == (
-            400,
-            "Invalid request parameters: json: cannot unmarshal number 1.5 into Go struct field "
-            "UpdateEnvServiceRequest.replicas of type int32",
-        )
+        status, told = platform.ask("PUT", f"/env-service/{BORN_SERVICE}", body)
+        assert (status, told["message"][: len(message)]) == (500, message)
+        for replicas, shape in ((1.5, "number 1.5"), (2**31, "number 2147483648"), ("1", "string")):
+            answer = platform.ask("PUT", f"/env-service/{BORN_SERVICE}", {"replicas": replicas})
+            assert answer == error(
+                400,
+                f"Invalid request parameters: json: cannot unmarshal {shape} into Go struct field "
+                "UpdateEnvServiceRequest.replicas of type int32",
+            )
 
     def test_a_service_that_is_not_there(self, platform: Platform) -> None:
         """Reading and changing are 500; deleting is a success, again and again."""

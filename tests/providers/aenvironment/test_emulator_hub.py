@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,11 @@ class TestWriting:
             '"build_config":{"a":{"Z":null,"y":[1000,0.5,12345678901234567000,true]},"b":1,"c":"\ufffdé"}'
             in text
         )
+
+    def test_null_in_a_list_is_empty(self, platform: Platform) -> None:
+        """As Go has no null among strings."""
+        platform.add(tags=["a", None])
+        assert platform.read()["tags"] == ["a", ""]
 
     def test_an_artifact_has_three_strings(self, platform: Platform) -> None:
         """What is missing or null is empty, what is more is dropped."""
@@ -390,6 +396,14 @@ class TestPaths:
         """GET for good, the others with their body; the query stays."""
         answer = platform.send(method, path)
         assert (answer.status_code, answer.headers["location"]) == (status, location)
+
+    def test_what_is_not_http_is_left_alone(self, platform: Platform) -> None:
+        """A server that announces its start gets no answer, which it takes for one that needs none."""
+
+        async def nothing(*message: Any) -> Any:
+            raise AssertionError(message)
+
+        asyncio.run(platform.app({"type": "lifespan"}, nothing, nothing))
 
     def test_the_next_release_serves_both_and_redirects_nothing(self, next_platform: Platform) -> None:
         """Which is how the two are told apart: GET /env without following."""

@@ -77,7 +77,7 @@ def create_app(
         return hub if part == "hub" else api_service
 
     async def both(scope: Scope, receive: Receive, send: Send) -> None:
-        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+        path: str = scope.get("path", "").removeprefix(scope.get("root_path", ""))
         server = api_service if path.startswith(("/env-instance", "/env-service")) else hub
         await server(scope, receive, send)
 

@@ -82,8 +82,6 @@ def text(value: Any, at: _At) -> str:
 
 
 def _whole(value: Any, at: _At) -> int:
-    if value is None:
-        return 0
     if not isinstance(value, _Number):
         at.refuse(_shape(value), "int32")
     if not re.fullmatch(r"-?[0-9]{1,10}", value) or not -(2**31) <= int(value) < 2**31:
