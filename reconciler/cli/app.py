@@ -34,6 +34,7 @@ _COMMANDS: Final = {
     "drift": "Compare the platforms with what was last applied.",
     "list": "Show the environments: live, desired and managed.",
     "show": "Show a resource, a saved plan or a past run.",
+    "export": "Write a resource in its vendor's own format.",
     "history": "Show past runs.",
     "undo": "Show the plan back to before a past run.",
     "recover": "Settle what a dead run left open.",

@@ -1,4 +1,4 @@
-"""What ``list`` and ``show`` share: everything there is of a kind, from its three sides."""
+"""What ``list``, ``show`` and ``export`` share: everything there is of a kind, from its three sides."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from reconciler.cli.progress import Progress
 from reconciler.cli.session import Session, run_async
 from reconciler.core.model import Path, ResourceAddress
 from reconciler.engine.inventory import Entry, described, find_entry
+from reconciler.errors import UsageError
 
-__all__ = ["gather"]
+__all__ = ["gather", "known_kind"]
 
 
 def gather(
@@ -33,3 +34,17 @@ def gather(
                 return entries, stack.shown
 
     return session.undisturbed(lambda: run_async(work()))
+
+
+def known_kind(session: Session, address: ResourceAddress) -> None:
+    """Raise `UsageError` unless the stack has the platform of *address*, and that the kind."""
+    platforms = session.config.settings.platforms
+    if address.platform not in platforms:
+        raise UsageError(
+            f"there is no platform {address.platform!r}", hint=f"This stack has: {', '.join(platforms)}."
+        )
+    kinds = session.config.plugin(address.platform).kinds
+    if address.kind not in kinds:
+        raise UsageError(
+            f"{address.platform} has no kind {address.kind!r}", hint=f"It has: {', '.join(kinds)}."
+        )

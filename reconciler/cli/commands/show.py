@@ -15,7 +15,7 @@ from reconciler.cli.annotating import about_plan, below_root
 from reconciler.cli.context import Context, Exit
 from reconciler.cli.documents import DOCUMENTS, budget, document
 from reconciler.cli.files import read_whole_plan
-from reconciler.cli.inventory import gather
+from reconciler.cli.inventory import gather, known_kind
 from reconciler.cli.options import common, looking, option
 from reconciler.cli.planner import show_plan
 from reconciler.cli.session import Session, find_stack, may_be_shown
@@ -105,16 +105,7 @@ def _commands(context: Context, plan: Plan, view: Mapping[str, Any]) -> str:
 
 
 def _show_resource(context: Context, session: Session, address: ResourceAddress, form: str) -> int:
-    platforms = session.config.settings.platforms
-    if address.platform not in platforms:
-        raise UsageError(
-            f"there is no platform {address.platform!r}", hint=f"This stack has: {', '.join(platforms)}."
-        )
-    kinds = session.config.plugin(address.platform).kinds
-    if address.kind not in kinds:
-        raise UsageError(
-            f"{address.platform} has no kind {address.kind!r}", hint=f"It has: {', '.join(kinds)}."
-        )
+    known_kind(session, address)
     entries, shown = gather(session, address.kind, about=address)
     state = session.backend.load()
     entry = find_entry(entries, address)
