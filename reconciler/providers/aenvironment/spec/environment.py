@@ -61,12 +61,12 @@ def _variable(value: Any) -> Any:
             raise refuse(
                 "EnvHub and api-service log the values of variables, and show them to whoever asks",
                 "Let the program in the container fetch the secret, or have a pod template of the cluster "
-                "mount it. Leave it out here: `ignore`.",
+                'mount it. Leave the shared table out there: ignore = ["environment_variables"].',
             )
         case dict():
             raise refuse(
                 "AEnvironment knows variables with a value only",
-                'Write it as text, or leave the table out here: ignore = ["environment_variables"].',
+                'Write it as text, or leave the shared table out there: ignore = ["environment_variables"].',
             )
     raise refuse("the value of a variable is text", "Write it as one text, in quotes.")
 

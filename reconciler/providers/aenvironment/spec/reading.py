@@ -59,9 +59,7 @@ def _environment(table: Mapping[str, Any], place: Place) -> SpecReading:
     model.lay_over(document, place)
     values = document.values
     wanted = model.service
-    said = {one.path[:1] for one in problems}
-    found_wrong = [document.problem(one) for one in mistakes(values, with_service=wanted is not None)]
-    problems += [one for one in found_wrong if one.path[:1] not in said or len(one.path) > 1]
+    problems += [document.problem(one) for one in mistakes(values, with_service=wanted is not None)]
     problems += [Problem(*one) for one in model.conflicts()]
     problems += _unidentified(document, table)
     problems += _unreleased(document, model)

@@ -109,7 +109,7 @@ Version = Annotated[str, AfterValidator(_version)]
 
 def _amount(value: Any) -> Any:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        raise refuse(f"`{value}` is a number, and amounts are text", f'Put it in quotes: "{value}".')
+        raise refuse(f"`{value}` is a number, and amounts are text", 'In quotes, with its unit: "2", "4Gi".')
     if isinstance(value, str):
         if quantity_bytes(value.strip()) is None:
             raise refuse(
