@@ -25,6 +25,7 @@ from reconciler.errors import (
     InUse,
     NotFound,
     Rejected,
+    WriteNotApplied,
 )
 
 
@@ -47,7 +48,8 @@ class FakeProvider:
     Like a real platform it refuses to delete what another object refers to,
     and to write a reference to what is not there. What it deletes of a kind
     that is archived goes to ``archived``, and comes out of there when it is
-    made again.
+    made again. ``parted`` holds what was to go with each object that it
+    deleted. Those named in ``never_ready`` are there and do not work.
     """
 
     def __init__(
@@ -84,6 +86,8 @@ class FakeProvider:
         self.used: dict[str, tuple[UsedBy, ...]] = {}
         self.surplus: tuple[Surplus, ...] = ()
         self.archived: dict[str, tuple[str, _Stored]] = {}
+        self.parted: dict[str, dict[str, Any]] = {}
+        self.never_ready: set[str] = set()
         self.closed = False
         self._ids = itertools.count(1)
         # Ids by identity, and ids of those that refer, by what they refer to: as they once were, so
@@ -241,6 +245,8 @@ class FakeProvider:
             if kind.removal is Removal.FORGET:
                 raise Rejected("there is no way to delete", platform=self.name, status=405)
             gone = self.objects.pop(remote_id, None)
+            if parting:
+                self.parted[remote_id] = dict(parting)
             if gone is not None and kind.removal is Removal.ARCHIVE:
                 self.archived[remote_id] = gone
 
@@ -251,6 +257,11 @@ class FakeProvider:
                 self.objects[remote_id] = self.archived.pop(remote_id)
             elif remote_id not in self.objects:
                 raise NotFound(f"{remote_id} is gone", platform=self.name, status=404)
+
+    async def await_ready(self, address: ResourceAddress, remote_id: str, attributes: Attributes) -> None:
+        """See `Readiness.await_ready`."""
+        if address.name in self.never_ready:
+            raise WriteNotApplied(f"{address} does not work", platform=self.name)
 
     async def close(self) -> None:
         """See `Provider.close`."""

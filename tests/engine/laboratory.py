@@ -40,7 +40,7 @@ from reconciler.core.model import (
     Verb,
 )
 from reconciler.core.policy import Policy
-from reconciler.core.ports import Fact, Journal, Lock, ResourceKind
+from reconciler.core.ports import Fact, Journal, Lock, Refusal, ResourceKind
 from reconciler.core.report import RunReport, Settlement
 from reconciler.engine.secrets import Secrets
 from reconciler.engine.stack import Planned, PlanOptions, Stack
@@ -93,6 +93,21 @@ KINDS = (
         removal=Removal.FORGET,
     ),
     ResourceKind("wall", ("name",), additive=frozenset({"marks"})),
+    # What is below the ground is never shown, and no secret; its water may go with it; it is never filled up.
+    ResourceKind(
+        "well",
+        ("name",),
+        immutable=frozenset({"depth", "rim"}),
+        write_only=frozenset({"depth", "lining"}),
+        plain=frozenset({"depth", "lining"}),
+        local=frozenset({"drain", "tool"}),
+        parting={"drain": "its water goes with it"},
+        refuses=lambda before, after: (
+            Refusal("a well gets no shallower", "Dig another one.")
+            if (after.get("depth") or 0) < (before.get("depth") or 0)
+            else None
+        ),
+    ),
 )
 
 
