@@ -36,6 +36,7 @@ from typing import Any, Final
 
 from reconciler.core.model import Removal
 from reconciler.core.ports import Refusal, ResourceKind
+from reconciler.providers.aenvironment.facts import environment_facts, service_facts
 
 __all__ = [
     "ENVIRONMENT",
@@ -126,6 +127,7 @@ ENVIRONMENT: Final = ResourceKind(
     removal=Removal.FORGET,
     final=MappingProxyType({"status": "Released"}),
     refuses=_refuses_environment,
+    facts=environment_facts,
 )
 
 SERVICE: Final = ResourceKind(
@@ -150,6 +152,7 @@ SERVICE: Final = ResourceKind(
     local=frozenset({"delete_storage", "ready_timeout"}),
     parting=MappingProxyType({"delete_storage": "its storage goes with it, and all that is in it"}),
     refuses=_refuses_service,
+    facts=service_facts,
 )
 
 KINDS: Final[Mapping[str, ResourceKind]] = MappingProxyType(

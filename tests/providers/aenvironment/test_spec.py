@@ -13,6 +13,7 @@ import pytest
 from reconciler.core.attributes import ID, REF
 from reconciler.core.ports import Draft, Fact, Place, SpecReading
 from reconciler.providers.aenvironment.conversion import environment_body, service_body
+from reconciler.providers.aenvironment.kinds import ENVIRONMENT, SERVICE
 from reconciler.providers.aenvironment.plugin import PLUGIN
 from reconciler.providers.aenvironment.spec import MODELS, read_spec
 
@@ -861,3 +862,29 @@ def test_a_sound_project_has_no_warning(folder: Folder) -> None:
     folder.config(TEMPLATE)
     assert folder.warnings('config = "config.json"') == ()
     assert folder.warnings(f'version = "1"\nimage = "{IMAGE}"') == ()
+
+
+def test_a_policy_limits_services_by_what_they_ask_for(folder: Folder) -> None:
+    """Each amount where it is said; what config.json says of it, at the service."""
+    folder.config({**SMALLEST, "deployConfig": {"memory": "2Gi"}})
+    text = 'config = "config.json"\nservice = { cpu = "3", memory_limit = "4Gi" }'
+    _, found = folder.drafts(text)
+    assert found.facts == (
+        Fact("cpu_cores", 3.0, ("service", "cpu")),
+        Fact("cpu_cores", 3.0, ("service", "cpu")),
+        Fact("memory_gb", 2.0, ("service",)),
+        Fact("memory_gb", 4.0, ("service", "memory_limit")),
+    )
+    assert [one.value for one in SERVICE.facts(found.attributes)] == [3.0, 3.0, 2.0, 4.0]
+    (found,) = folder.drafts('environment = "lab"\ncpu_limit = "500m"', "service")
+    assert found.facts == (Fact("cpu_cores", 0.5, ("cpu_limit",)),)
+
+
+def test_an_undo_is_held_against_the_policy_too(folder: Folder) -> None:
+    """By the attributes alone, which is all that there is of it."""
+    values = {"image": IMAGE, "deploy_config": {"cpu": "2", "memoryLimit": "1Gi"}}
+    assert list(ENVIRONMENT.facts(values)) == [
+        Fact("image", IMAGE, ("image",)),
+        Fact("cpu_cores", 2.0, ("deploy_config", "cpu")),
+        Fact("memory_gb", 1.0, ("deploy_config", "memoryLimit")),
+    ]

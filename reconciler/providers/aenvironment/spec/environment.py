@@ -10,11 +10,11 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from reconciler.core.model import Path
 from reconciler.core.ports import Fact, Place
 from reconciler.core.reading import Table, nearest, refuse
+from reconciler.providers.aenvironment.facts import environment_facts
 from reconciler.providers.aenvironment.kinds import IMAGE, STATUSES
 from reconciler.providers.aenvironment.spec.document import DEPLOY_KEYS, SERVICE_KEYS, Document, wire_key
 from reconciler.providers.aenvironment.spec.service import ServiceFields
-from reconciler.providers.aenvironment.spec.words import Amount, Finding, Text, Values, Version
-from reconciler.providers.quantity import quantity_bytes
+from reconciler.providers.aenvironment.spec.words import Amount, Finding, Text, Version
 
 __all__ = ["Compute", "Environment", "facts", "status_named"]
 
@@ -218,22 +218,8 @@ def _with_image(values: Mapping[str, Any], image: str) -> list[Any]:
     return [{"id": "", "type": IMAGE, "content": image}, *listed]
 
 
-def facts(document: Document) -> Iterator[Fact]:
-    """What a policy may limit."""
-    deploy: Values = document.values.get("deployConfig") or {}
-    image = next((one for one in document.values.get("artifacts") or () if one.get("type") == IMAGE), None)
-    if image is not None:
-        at = document.problem(Finding(("artifacts",), "")).path
-        yield Fact("image", str(image.get("content", "")), at)
-    for key, name, unit in (
-        ("cpu", "cpu_cores", 1),
-        ("cpuRequest", "cpu_cores", 1),
-        ("cpuLimit", "cpu_cores", 1),
-        ("memory", "memory_gb", 2**30),
-        ("memoryRequest", "memory_gb", 2**30),
-        ("memoryLimit", "memory_gb", 2**30),
-    ):
-        amount = quantity_bytes(str(deploy.get(key) or ""))
-        if amount is not None:
-            path = document.problem(Finding(("deployConfig", key), "")).path
-            yield Fact(name, float(amount / unit), path)
+def facts(document: Document, attributes: Mapping[str, Any]) -> Iterator[Fact]:
+    """What a policy may limit, where the spec says it."""
+    for fact in environment_facts(attributes):
+        wire: Path = ("artifacts",) if fact.name == "image" else ("deployConfig", *fact.path[1:])
+        yield Fact(fact.name, fact.value, document.problem(Finding(wire, "")).path)

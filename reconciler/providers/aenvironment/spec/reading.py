@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from reconciler.core.attributes import ID, REF
-from reconciler.core.ports import Draft, Fact, Place, Problem, SpecReading
+from reconciler.core.ports import Draft, Place, Problem, SpecReading
 from reconciler.core.reading import read
 from reconciler.providers.aenvironment.conversion import environment_attributes
 from reconciler.providers.aenvironment.spec.document import Document, read_config
@@ -68,8 +68,8 @@ def _environment(table: Mapping[str, Any], place: Place) -> SpecReading:
     drafts: list[Draft] = []
     warnings: list[str] = []
     if not problems:
-        draft_facts = tuple(facts(document))
-        drafts.append(Draft("environment", environment_attributes(values, others=others), draft_facts))
+        attributes = environment_attributes(values, others=others)
+        drafts.append(Draft("environment", attributes, tuple(facts(document, attributes))))
         warnings = [
             document.warning(one)
             for one in doubts(values, with_service=wanted is not None, from_file=bool(document.file))
@@ -148,11 +148,8 @@ def _beside(fields: ServiceFields, values: Values, place: Place) -> tuple[Draft,
         Problem(("service", *one.path) if one.path[0] in fields.model_fields_set else ("service",), *one[1:])
         for one in fields.conflicts(wanted, name)
     ]
-    facts_of_it = tuple(
-        fact if fact.path[-1] in fields.model_fields_set else Fact(fact.name, fact.value, ("service",))
-        for fact in fields.facts(wanted, ("service",))
-    )
-    return Draft("service", attributes, facts_of_it, is_sure=not wrong), wrong
+    draft_facts = tuple(fields.facts(wanted, ("service",)))
+    return Draft("service", attributes, draft_facts, is_sure=not wrong), wrong
 
 
 # --- services ---

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from reconciler.core.attributes import ID, REF
 from reconciler.core.ports import Fact, Place
 from reconciler.core.reading import Table, refuse
+from reconciler.providers.aenvironment.facts import service_facts
 from reconciler.providers.aenvironment.kinds import RESOURCES
 from reconciler.providers.aenvironment.spec.words import (
     Amount,
@@ -163,17 +164,11 @@ class ServiceFields(Table):
                 )
 
     def facts(self, values: Mapping[str, Any], at: tuple[str, ...]) -> Iterator[Fact]:
-        """What a policy may limit."""
-        for key, name, unit in (
-            ("cpu_request", "cpu_cores", 1),
-            ("cpu_limit", "cpu_cores", 1),
-            ("memory_request", "memory_gb", 2**30),
-            ("memory_limit", "memory_gb", 2**30),
-        ):
-            amount = quantity_bytes(str(values.get(key) or ""))
-            if amount is not None:
-                own = key if getattr(self, key) is not None else key.partition("_")[0]
-                yield Fact(name, float(amount / unit), (*at, own))
+        """What a policy may limit, where the spec says it: by the short name of an amount, or by its own."""
+        for fact in service_facts(values):
+            key = str(fact.path[0])
+            said = key if key in self.model_fields_set else key.rpartition("_")[0]
+            yield Fact(fact.name, fact.value, (*at, said) if said in self.model_fields_set else at)
 
 
 class Service(ServiceFields):
