@@ -48,11 +48,12 @@ def report(tally: Tally, swept: Swept | None, theirs: Kills | None, seed: str, s
         lines.append(f"| {kind} | {tally.trials[kind]} | {tally.hit[kind]} | {wrong} |")
     lines.append(f"| all | {trials} | {tally.commands} | {len(tally.wrong)} |")
     if swept is not None:
+        calls = "every call" if swept.every == 1 else f"one in {swept.every} calls"
         lines += [
             "",
-            f"A plan of {swept.steps} steps, one of these at every call of it, one a run: "
+            f"A plan of {swept.steps} steps, one of these at {calls} of it, one a run: "
             f"{', '.join(FAULTS)}. {swept.runs:,} runs, followed by the same comparisons; {swept.kills:,} "
-            "more, killed before each of its calls to the disk; the journal of such a run torn at each of "
+            f"more, killed before {calls} to the disk; the journal of such a run torn at each of "
             f"its {swept.cuts:,} bytes. Wrong after it: {len(swept.wrong)}.",
         ]
     if theirs is not None:
@@ -67,7 +68,7 @@ def report(tally: Tally, swept: Swept | None, theirs: Kills | None, seed: str, s
 
 def sweep(every: int) -> Swept:
     """All three sweeps; what was wrong is printed."""
-    total = Swept()
+    total = Swept(every=every)
     for part in (sweep_faults(every=every), sweep_kills(every=every), iter([tear_journal()])):
         found, told = Swept(), 0
         for found in part:

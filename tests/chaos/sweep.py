@@ -78,8 +78,9 @@ def _specs(*, after: bool) -> dict[str, str]:
 
 @dataclass
 class Swept:
-    """How many runs there were, of how many steps, and what was wrong after them."""
+    """How many runs there were, at one call in how many, of how many steps, and what was wrong after them."""
 
+    every: int = 1
     steps: int = 0
     runs: int = 0
     kills: int = 0
