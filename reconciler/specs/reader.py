@@ -287,7 +287,7 @@ class SpecReader:
 
     def _check_files(self, reading: SpecReading, table: Mapping[str, Any], platform: str) -> None:
         """Complain of likely secrets out of files that a spec names; the spec itself is looked at whole."""
-        from reconciler.specs.plaintext import suspicions
+        from reconciler.core.plaintext import suspicions
 
         here = {value for _, value in leaves(table)}
         folder = (self._config.directory / self._name).parent
