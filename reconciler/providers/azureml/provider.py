@@ -453,7 +453,9 @@ class AzuremlProvider:
         for one in sorted(versions, key=lambda version: version.order):
             await self._environments.archive(one.name, one.number)
 
-    async def delete(self, address: ResourceAddress, remote_id: str) -> None:
+    async def delete(
+        self, address: ResourceAddress, remote_id: str, *, parting: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
         """See `Provider.delete`. Archives, unless the stack asked for more and the service does it."""
         self._listing = None
         name, _, number = remote_id.partition(":")
