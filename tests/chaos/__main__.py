@@ -13,6 +13,7 @@ when anything was wrong with ours.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 import time
@@ -99,7 +100,7 @@ def main() -> int:
     began = time.monotonic()
     tally = Tally()
     told = 0
-    for tally in run_trials(options.count, seed=options.seed):
+    for tally in run_trials(options.count, seed=options.seed, jobs=os.cpu_count() or 1):
         for wrong in tally.wrong[told:]:
             print(f"\n{wrong}")
         told = len(tally.wrong)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import signal
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from chaos.edits import let_go, move, push
@@ -99,30 +102,72 @@ KINDS: dict[str, Callable[[World, random.Random], int]] = {
 """What happens in a trial, and how many commands were killed, cut off or broken in it."""
 
 
-def run_trials(count: int, *, seed: str, size: int = 24) -> Iterator[Tally]:
-    """Run trials until *count* commands were hit; the tally after each. What went wrong is kept on disk."""
+@dataclass(frozen=True)
+class Trial:
+    """One trial: what happened, how many commands were hit, and what was wrong after it."""
+
+    kind: str
+    hit: int
+    wrong: tuple[str, ...]
+
+
+def trials_of(number: int, *, seed: str, size: int) -> Iterator[Trial]:
+    """The trials in one world, until something goes wrong; then it is kept on disk."""
+    profile = list(PROFILES)[number % len(PROFILES)]
+    world = World(f"{seed}.{number}", profile, size)
+    broken = False
+    with world:
+        for trial in range(TRIALS_A_WORLD):
+            # Apart from the world's own chance, which may not depend on how a command ended.
+            chance = random.Random(f"{seed}.{number + 1}.{trial}")
+            kind = chance.choice(list(KINDS))
+            world.wish()
+            hit = KINDS[kind](world, chance)
+            wrong = world.settled()
+            at = f"seed {seed}, world {number}, trial {trial}, {profile}, {kind}"
+            log = "; ".join(world.log[-12:])
+            yield Trial(kind, hit, tuple(f"{at}: {one} (in {world.directory}; {log})" for one in wrong))
+            if broken := bool(wrong):
+                break
+    if not broken:
+        world.forget()
+
+
+def _whole(number: int, seed: str, size: int) -> list[Trial]:
+    return list(trials_of(number, seed=seed, size=size))
+
+
+def run_trials(count: int, *, seed: str, size: int = 24, jobs: int = 1) -> Iterator[Tally]:
+    """Run trials until *count* commands were hit; the tally after each. What went wrong is kept on disk.
+
+    With several *jobs* that many worlds are lived through at a time; they count in their order, so that
+    the same seed gives the same trials.
+    """
     tally = Tally()
-    profiles = list(PROFILES)
-    number = 0
-    while tally.commands < count:
-        profile = profiles[number % len(profiles)]
-        world = World(f"{seed}.{number}", profile, size)
-        number += 1
-        with world:
-            for trial in range(TRIALS_A_WORLD):
-                # Apart from the world's own chance, which may not depend on how a command ended.
-                chance = random.Random(f"{seed}.{number}.{trial}")
-                kind = chance.choice(list(KINDS))
-                world.wish()
-                tally.trials[kind] += 1
-                tally.hit[kind] += KINDS[kind](world, chance)
-                wrong = world.settled()
-                if wrong:
-                    at = f"seed {seed}, world {number}, trial {trial}, {profile}, {kind}"
-                    log = "; ".join(world.log[-12:])
-                    tally.wrong += [f"{at}: {one} (in {world.directory}; {log})" for one in wrong]
-                yield tally
-                if wrong or tally.commands >= count:
-                    break
-        if not any(str(world.directory) in one for one in tally.wrong):
-            world.forget()
+    for trial in _one_by_one(seed, size) if jobs == 1 else _side_by_side(seed, size, jobs):
+        tally.trials[trial.kind] += 1
+        tally.hit[trial.kind] += trial.hit
+        tally.wrong += trial.wrong
+        yield tally
+        if tally.commands >= count:
+            break
+
+
+def _one_by_one(seed: str, size: int) -> Iterator[Trial]:
+    for number in itertools.count():
+        with closing(trials_of(number, seed=seed, size=size)) as trials:
+            yield from trials
+
+
+def _side_by_side(seed: str, size: int, jobs: int) -> Iterator[Trial]:
+    numbers = itertools.count()
+    with ProcessPoolExecutor(jobs) as pool:
+        running = deque(pool.submit(_whole, next(numbers), seed, size) for _ in range(jobs + 1))
+        try:
+            while True:
+                found = running.popleft().result()
+                running.append(pool.submit(_whole, next(numbers), seed, size))
+                yield from found
+        finally:
+            for one in running:
+                one.cancel()
