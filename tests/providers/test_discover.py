@@ -46,7 +46,7 @@ def test_a_folder_with_a_provider_is_one() -> None:
 def test_an_entry_point_of_another_package_is_one(installed: None) -> None:
     """By its name, and only our own folder goes before it."""
     found = discover()
-    assert list(found) == ["azureml", "broken", "good", "runai"]
+    assert list(found) == ["aenvironment", "azureml", "broken", "good", "runai"]
     assert found["good"].name == "good"
     assert found["runai"] is PLUGIN
 

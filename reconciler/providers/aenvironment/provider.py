@@ -17,11 +17,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import math
-import re
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
@@ -30,28 +28,27 @@ import msgspec
 
 from reconciler.core.attributes import ID, REF, Attributes
 from reconciler.core.model import Remote, Resource, ResourceAddress, UsedBy, Verb
-from reconciler.core.ports import PlatformContext, Problem, Resolution, ResourceKind, SecretSource
+from reconciler.core.ports import PlatformContext, Problem, Resolution, ResourceKind
 from reconciler.errors import (
     AlreadyExists,
     ListingIncomplete,
     NotFound,
     OutcomeUnknown,
     Rejected,
-    SecretUnavailable,
     Unavailable,
     WriteNotApplied,
 )
 from reconciler.providers.aenvironment import api, conversion
+from reconciler.providers.aenvironment.access import bearer, explain, is_own, means
 from reconciler.providers.aenvironment.kinds import KINDS, environment_id, parts_of
-from reconciler.providers.aenvironment.settings import Settings, is_private
-from reconciler.providers.http import HttpClient, Token, embedded_transport, trust
+from reconciler.providers.aenvironment.settings import Settings
+from reconciler.providers.aenvironment.together import collisions, completed
+from reconciler.providers.http import HttpClient, embedded_transport, trust
 
-__all__ = ["AenvironmentProvider", "explain", "is_own", "means"]
+__all__ = ["AenvironmentProvider"]
 
 T = TypeVar("T")
 
-_KEY: Final[Mapping[str, Any]] = MappingProxyType({"env": "AENV_API_KEY"})
-"""Where the vendor's own client looks for the key of api-service, too."""
 _NO_SERVICES: Final = "Set `api_service` of this platform in reconciler.toml to the address of api-service."
 _LONGEST_PAUSE: Final = 5.0
 
@@ -108,7 +105,7 @@ class AenvironmentProvider:
                 "http://embedded" if embedded else address,
                 embedded_transport(app) if embedded else None,
                 platform=context.platform,
-                sign_in=_key(settings, address, context.secrets),
+                sign_in=bearer(settings, address, context.secrets),
                 explain=explain,
                 is_own=is_own,
                 means=means,
@@ -480,7 +477,7 @@ class AenvironmentProvider:
         """See `Reader.resolve`: what only all specs together and the server's release can tell."""
         environments = [one for one in resources if one.address.kind == "environment"]
         services = [one for one in resources if one.address.kind == "service"]
-        problems = [*_collisions(environments), *self._unserved(services)]
+        problems = [*collisions(environments), *self._unserved(services)]
         warnings: list[str] = []
         by_address = {one.address: one for one in resources}
         if environments and not problems:
@@ -493,7 +490,7 @@ class AenvironmentProvider:
                         values = {k: v for k, v in one.attributes.items() if k != "description"}
                         by_address[one.address] = replace(one, attributes=Attributes(values))
         for one in services:
-            by_address[one.address] = _completed(one, by_address)
+            by_address[one.address] = completed(one, by_address)
         return Resolution(
             tuple(by_address[one.address] for one in resources), tuple(problems), tuple(warnings)
         )
@@ -524,96 +521,3 @@ class AenvironmentProvider:
                     f"{one.address}: EnvHub has the image {live}, which the spec does not name: it stays. "
                     "`aenv get` shows it, to be taken into config.json"
                 )
-
-
-def _completed(service: Resource, known: Mapping[ResourceAddress, Resource]) -> Resource:
-    """*service* with what it has of its environment: the image that it runs, and the name of its volume."""
-    reference = service.attributes["environment"]
-    text = reference.get(REF) if isinstance(reference, Mapping) else None
-    environment = known.get(ResourceAddress.parse(text)) if text is not None else None
-    if environment is None:
-        return service
-    values = dict(service.attributes.values_)
-    if environment.attributes.get("image"):
-        values["image"] = environment.attributes["image"]
-    if "storage_size" in values:
-        values.setdefault("storage_name", environment.attributes["name"])
-    return replace(service, attributes=Attributes(values))
-
-
-def _collisions(environments: Iterable[Resource]) -> Iterable[Problem]:
-    """EnvHub's key joins name and version: 1-2 of ``a`` and 2 of ``a-1`` would be one record."""
-    first: dict[str, Resource] = {}
-    for one in environments:
-        name, version = one.attributes["name"], one.attributes["version"]
-        other = first.setdefault(f"{name}-{version}", one)
-        theirs = other.attributes["name"], other.attributes["version"]
-        if theirs != (name, version):
-            yield Problem(
-                ("version",),
-                f"{environment_id(name, version)} and {environment_id(*theirs)} ({other.address}) have the "
-                "same key in EnvHub",
-                "Give one of them another name or version: EnvHub joins the two with a hyphen.",
-                one.address,
-            )
-
-
-# --- requests and errors ---
-
-
-def _key(
-    settings: Settings, address: str, secrets: SecretSource
-) -> Callable[[HttpClient], Awaitable[Token]] | None:
-    """What gives the Bearer token for *address*; None where there is none to send."""
-    reference = settings.api_key
-    if reference is None:
-        if settings.is_embedded or not is_private(address):
-            return None
-        try:
-            secrets.value(dict(_KEY))
-        except SecretUnavailable:
-            return None
-        reference = dict(_KEY)
-    said = {how: what for how, what in reference.items() if what is not None}
-
-    async def sign_in(client: HttpClient) -> Token:
-        return Token(secrets.value(said), math.inf)
-
-    return sign_in
-
-
-_CONTROLLERS = re.compile(rb"status: (\d{3})")
-"""What api-service says of an answer of its controller, whose errors it passes on as 500."""
-
-
-def means(status: int, body: bytes) -> int:
-    """The status that an error answer means.
-
-    A 500 of api-service holds that of its controller in its text. A 403 in the envelope
-    is about a released environment and no one's role. A 500 of EnvHub may be
-    the loser of a race for one name.
-    """
-    if status == 500 and is_own(body):
-        found = _CONTROLLERS.search(body)
-        if found is not None:
-            return int(found[1])
-        return 409 if b"already exists" in body else status
-    return 422 if status == 403 and is_own(body) else status
-
-
-def explain(body: bytes) -> str:
-    """What the envelope of an error says."""
-    envelope = _envelope(body)
-    return envelope.message if envelope is not None else ""
-
-
-def is_own(body: bytes) -> bool:
-    """Whether this is the envelope of AEnvironment, and not the page of something on the way."""
-    return _envelope(body) is not None
-
-
-def _envelope(body: bytes) -> api.Envelope | None:
-    try:
-        return _envelopes.decode(body)
-    except api.UNREADABLE:
-        return None

@@ -28,10 +28,11 @@ from reconciler.errors import (
     WriteNotApplied,
 )
 from reconciler.providers.aenvironment import api, conversion
+from reconciler.providers.aenvironment.access import explain, means
 from reconciler.providers.aenvironment.emulator import Options, damage, fail_store
 from reconciler.providers.aenvironment.emulator.services import service_of, volumes
 from reconciler.providers.aenvironment.kinds import ENVIRONMENT, SERVICE
-from reconciler.providers.aenvironment.provider import AenvironmentProvider, explain, means
+from reconciler.providers.aenvironment.provider import AenvironmentProvider
 from reconciler.providers.aenvironment.settings import Settings
 
 T = TypeVar("T")

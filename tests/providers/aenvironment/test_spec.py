@@ -264,6 +264,16 @@ def test_facts_are_what_a_policy_limits(folder: Folder) -> None:
     )
 
 
+def test_what_a_spec_ignores_is_left_out_of_the_file_too(folder: Folder) -> None:
+    """Tags and variables that other platforms share and this one is not to have."""
+    folder.config({**TEMPLATE, "deployConfig": {"cpu": "1", "environmentVariables": {"A": "x"}}})
+    ignored = frozenset({"tags", "environment_variables", "compute", "test_config"})
+    place = Place("aenv", "demo", folder.path, folder.path, ignored)
+    (draft,) = read_spec("environment", {"config": "config.json"}, place).drafts
+    assert draft.attributes["deploy_config"] == {"cpu": "1"}
+    assert draft.attributes.keys() & {"tags", "test_config"} == set()
+
+
 # --- services ---
 
 AMOUNTS = {

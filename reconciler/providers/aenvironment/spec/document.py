@@ -96,6 +96,15 @@ class Document:
         if short:
             self._short.add(said)
 
+    def leave_out(self, path: Path) -> None:
+        """Take away what ``config.json`` says at *path*."""
+        table: Any = self.values
+        for part in path[:-1]:
+            table = table.get(part)
+            if not isinstance(table, dict):
+                return
+        table.pop(path[-1], None)
+
     def problem(self, found: Finding) -> Problem:
         """*found* at its place in the spec; of what ``config.json`` says, at the key that names the file."""
         for length in range(len(found.path), 0, -1):

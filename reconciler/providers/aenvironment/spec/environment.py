@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -16,7 +16,7 @@ from reconciler.providers.aenvironment.spec.document import DEPLOY_KEYS, SERVICE
 from reconciler.providers.aenvironment.spec.service import ServiceFields
 from reconciler.providers.aenvironment.spec.words import Amount, Finding, Text, Version
 
-__all__ = ["Compute", "Environment", "facts", "status_named"]
+__all__ = ["IN_FILE", "Compute", "Environment", "facts", "status_named"]
 
 
 def status_named(text: str) -> str | None:
@@ -85,6 +85,21 @@ def _cores(value: Any) -> Any:
 Cores = Annotated[Amount, BeforeValidator(_cores, json_schema_input_type=float | str)]
 
 _ELSEWHERE = ("gpu", "gpu_portion", "gpu_memory", "large_shm", "extended_resources")
+
+
+IN_FILE: Final[Mapping[str, Path]] = {
+    "description": ("description",),
+    "tags": ("tags",),
+    "status": ("status",),
+    "code_url": ("codeUrl",),
+    "image": ("artifacts",),
+    "artifacts": ("artifacts",),
+    "build_config": ("buildConfig",),
+    "test_config": ("testConfig",),
+    "deploy_config": ("deployConfig",),
+    "environment_variables": ("deployConfig", "environmentVariables"),
+}
+"""Where config.json says what a field of a spec says: where a spec ignores that, it is left out there."""
 
 
 class Artifact(Table):

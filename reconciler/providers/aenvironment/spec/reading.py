@@ -14,6 +14,7 @@ from reconciler.core.reading import read
 from reconciler.providers.aenvironment.conversion import environment_attributes
 from reconciler.providers.aenvironment.spec.document import Document, read_config
 from reconciler.providers.aenvironment.spec.environment import (
+    IN_FILE,
     Environment,
     facts,
     status_named,
@@ -51,6 +52,9 @@ def _environment(table: Mapping[str, Any], place: Place) -> SpecReading:
             assert problem is not None
             return SpecReading(problems=(*problems, problem), files=files)
         document = found
+        for field in place.ignored:
+            if path_in_file := IN_FILE.get(field):
+                document.leave_out(path_in_file)
     if model is None:
         return SpecReading(problems=tuple(problems), files=files)
     in_file = _normalised(document)
