@@ -35,7 +35,7 @@ COLUMNS: Final = (
     "cluster",
     "id",
 )
-SHOWN: Final = ("environment", "status", "scope", "image", "tools")
+SHOWN: Final = ("environment", "platform", "status", "scope", "image", "tools")
 MOST_CSV_ROWS: Final = 20_000
 """The limit of the vendor's own CSV download."""
 
@@ -72,12 +72,13 @@ _MEANINGS: Final = "\n".join(f"  {name:<10} {meaning}" for name, meaning in STAT
 )
 @click.pass_obj
 def command(context: Context, /, **options: Any) -> int:
-    columns = _columns(options)
+    session = Session.open(context, **options)
+    platforms = session.config.settings.platforms
+    columns = _columns(options, several=len(platforms) > 1)
     by = _known(options["sort"].removeprefix("-"))
     wanted = _wanted(options["filters"])
     _check(wanted, "status", STATUSES)
-    session = Session.open(context, **options)
-    _check(wanted, "platform", session.config.settings.platforms)
+    _check(wanted, "platform", platforms)
     keep = _filter(wanted, options["search"])
     entries, shown = gather(session, "environment")
     rows = [one for entry in entries if keep(one := row(entry, shown))]
@@ -102,9 +103,11 @@ def command(context: Context, /, **options: Any) -> int:
     return Exit.DONE
 
 
-def _columns(options: Mapping[str, Any]) -> Sequence[str]:
+def _columns(options: Mapping[str, Any], *, several: bool) -> Sequence[str]:
+    """The columns to print; of *several* platforms each row says which it is on."""
     if options["columns"] is None:
-        return COLUMNS if options["form"] == "csv" else SHOWN
+        shown = tuple(name for name in SHOWN if several or name != "platform")
+        return COLUMNS if options["form"] == "csv" else shown
     columns = [name.strip() for name in options["columns"].split(",") if name.strip()]
     if not columns:
         raise UsageError("--columns names no column", hint=f"Known: {', '.join(COLUMNS)}.")
