@@ -115,7 +115,7 @@ def test_the_readme_says_what_the_embedded_platform_has(project: Project) -> Non
     hand = project.hand()
     project.write("lab.toml", LAB)
     project.run("plan").succeeded()
-    section = README.partition("## The embedded platform\n")[2].partition("\n## ")[0]
+    section = README.partition("## The embedded platforms\n")[2].partition("\n## ")[0]
     for cluster in hand.request("GET", "/api/v1/clusters"):
         assert f"| `{cluster['name']}` |" in section
     for family in ("departments", "projects"):
