@@ -14,6 +14,9 @@ from reconciler.state.records import Record
 from reconciler.state.replay import Replay
 
 
+_NOTHING_TO_UNDO = 64
+
+
 def undo(world: World, chance: random.Random) -> int:
     """A run is undone, which dies, and is undone again: platform and state are as before the run."""
     before: tuple[list[str], list[str]] = ([], [])
@@ -43,6 +46,8 @@ def _undone(world: World, run: str) -> str:
     codes = []
     for _ in range(world.attempts):
         codes = [world.run("undo", run, "--out", "back.plan", "--allow-deletes")]
+        if codes == [_NOTHING_TO_UNDO]:
+            return ""  # what was cut off had done everything
         if codes == [0]:
             codes.append(world.run("apply", "back.plan"))
             if codes == [0, 0]:
