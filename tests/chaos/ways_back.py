@@ -13,7 +13,6 @@ from reconciler.state.journal import read_journal
 from reconciler.state.records import Record
 from reconciler.state.replay import Replay
 
-
 _NOTHING_TO_UNDO = 64
 
 
