@@ -20,6 +20,8 @@ from reconciler.cli.output import Output
 from reconciler.core.model import Path as FieldPath
 from reconciler.core.model import Resource, SpecSet
 from reconciler.core.ports import Lock, PlatformContext, Problem, Provider, Reporter
+from reconciler.engine.decisions import Planner
+from reconciler.engine.read_only import ReadOnly
 from reconciler.engine.secrets import Secrets
 from reconciler.engine.stack import Stack
 from reconciler.errors import Complaint, StateError, UsageError
@@ -31,7 +33,7 @@ from reconciler.state.backends.local import LocalBackend
 from reconciler.state.lock import seems_alive
 from reconciler.state.records import Begun
 
-__all__ = ["Session", "find_stack", "may_be_shown", "run_async", "seconds_now"]
+__all__ = ["Session", "find_stack", "may_be_shown", "now", "run_async", "seconds_now"]
 
 T = TypeVar("T")
 
@@ -66,7 +68,8 @@ def seconds_now() -> int:
     return int(epoch) if epoch.isdecimal() else int(time.time())
 
 
-def _now() -> str:
+def now() -> str:
+    """The same, as RFC 3339 text in UTC."""
     return datetime.fromtimestamp(seconds_now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -108,7 +111,7 @@ class Session:
         secrets = Secrets(config.directory, os.environ)
         context.output.mask = secrets.mask
         backend = LocalBackend(
-            config.state_directory, config.name, now=_now, new_id=lambda: tokens.token_hex(4)
+            config.state_directory, config.name, now=now, new_id=lambda: tokens.token_hex(4)
         )
         return cls(
             config, context.output, secrets, backend, lock_timeout, parallelism or config.settings.parallelism
@@ -191,15 +194,38 @@ class Session:
         )
 
     @asynccontextmanager
-    async def stack(
-        self, report: Reporter, *, stop: Callable[[], bool] = lambda: False
-    ) -> AsyncIterator[Stack]:
-        """The use cases over this stack, platforms open."""
+    async def _platforms(self) -> AsyncIterator[dict[str, Provider]]:
+        """Every platform of the stack, open."""
         providers: dict[str, Provider] = {}
         try:
             for name, platform in self.config.settings.platforms.items():
                 plugin = self.config.plugin(name)
                 providers[name] = plugin.open(platform.settings, self.platform_context(name))
+            yield providers
+        finally:
+            for provider in providers.values():
+                await provider.close()
+
+    @asynccontextmanager
+    async def looking(self) -> AsyncIterator[Planner]:
+        """What comparing and planning need, over platforms that can be read and not be written to."""
+        async with self._platforms() as providers:
+            yield Planner(
+                {name: ReadOnly(one) for name, one in providers.items()},
+                self.config.settings.policy,
+                self.secrets,
+                self.parallelism,
+                f"reconciler {__version__}",
+                self._complain,
+                may_be_shown,
+            )
+
+    @asynccontextmanager
+    async def stack(
+        self, report: Reporter, *, stop: Callable[[], bool] = lambda: False
+    ) -> AsyncIterator[Stack]:
+        """The use cases over this stack, platforms open."""
+        async with self._platforms() as providers:
             yield Stack(
                 name=self.config.name,
                 backend=self.backend,
@@ -207,7 +233,7 @@ class Session:
                 policy=self.config.settings.policy,
                 secrets=self.secrets,
                 report=report,
-                now=_now,
+                now=now,
                 new_run=_new_run,
                 new_lineage=_new_id,
                 new_key=lambda: tokens.token_hex(32),
@@ -218,9 +244,6 @@ class Session:
                 config_digest=self.config.digest,
                 stop=stop,
             )
-        finally:
-            for provider in providers.values():
-                await provider.close()
 
     def _complain(self, resource: Resource, problem: Problem) -> Complaint:
         return complaint_for(self.config, resource, problem)

@@ -6,6 +6,7 @@ A value is frozen and whole; a change makes a new value. The tables of
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -43,10 +44,25 @@ __all__ = [
     "Surroundings",
     "UsedBy",
     "Verb",
+    "dotted",
 ]
 
 Path = tuple[str | int, ...]
 """Where a value stands inside attributes: ``("tools", "Jupyter", "container_port")``."""
+
+
+def dotted(path: Path) -> str:
+    """A path as people write it: ``tools.Jupyter.container_port``, ``extended_resources[0].quantity``."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif not text:
+            text = part
+        else:
+            plain = part.replace("_", "a").replace("-", "a").isalnum()
+            text += f".{part}" if plain else f".{json.dumps(part, ensure_ascii=False)}"
+    return text
 
 
 class ResourceAddress(NamedTuple):

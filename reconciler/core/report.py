@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
+from reconciler.core.acceptance import Acceptance
 from reconciler.core.attributes import Attributes
-from reconciler.core.model import FieldChange, Plan, Remote, ResourceAddress, Step
+from reconciler.core.model import (
+    Action,
+    FieldChange,
+    Path,
+    Plan,
+    Remote,
+    ResourceAddress,
+    Source,
+    Step,
+)
 
-__all__ = ["DriftReport", "Drifted", "Outcome", "PastRun", "PastStep", "RunReport", "Settlement"]
+__all__ = [
+    "DriftReport",
+    "Drifted",
+    "Outcome",
+    "PastRun",
+    "PastStep",
+    "Pending",
+    "RunReport",
+    "Settlement",
+    "Unread",
+]
 
 
 _LAST_FIRST: Final = ("not_rolled_back", "rolled_back", "uncertain", "failed", "done")
@@ -91,22 +113,58 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Drifted:
-    """One managed resource that is not as we applied it: fields, or the whole object gone."""
+    """One managed resource that is not as we applied it: fields, or the whole object gone.
+
+    Each field's cause is `Cause.DRIFT`, `Cause.BOTH` where the specs want yet
+    another value by now, or `Cause.SPEC` where they want the one that is live.
+    ``accepted`` says by which decision a field may differ. ``changed_by`` and
+    ``changed_at`` are what the platform says of the last change, or empty.
+    """
 
     address: ResourceAddress
     fields: tuple[FieldChange, ...]
     gone: bool = False
     live: Remote | None = None
+    changed_by: str = ""
+    changed_at: str = ""
+    accepted: Mapping[Path, Acceptance] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """One resource whose specs are ahead of the last apply, and what an apply would do to it."""
+
+    address: ResourceAddress
+    action: Action
+    fields: tuple[FieldChange, ...] = ()
+    source: Source | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """What could not be read, and why: a resource, or (``address`` None) what else there is of a kind."""
+
+    platform: str
+    kind: str
+    why: str
+    address: ResourceAddress | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DriftReport:
-    """What differs from the state on the platforms, and how many resources were compared."""
+    """What differs from the state on the platforms, and how many resources were compared.
+
+    ``day`` is the one (UTC, ISO 8601) on which acceptances were looked at.
+    ``pending`` is None when the specs could not be read.
+    """
 
     checked: int
     drifted: tuple[Drifted, ...]
     unmanaged: tuple[tuple[str, Remote], ...] = ()
     warnings: tuple[str, ...] = ()
+    pending: tuple[Pending, ...] | None = ()
+    unread: tuple[Unread, ...] = ()
+    day: str = ""
 
 
 @dataclass(frozen=True, slots=True)

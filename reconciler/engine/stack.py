@@ -1,4 +1,4 @@
-"""The use cases: settle, plan, apply, drift, edit the state. Read this first.
+"""The use cases: settle, plan, apply, edit the state. Read this first.
 
 ::
 
@@ -8,7 +8,7 @@
                                                           └─ calls, each read back
 
 A `Stack` is opened for one command. What it is given decides what it can do:
-`drift` gets readers, which have no method that writes.
+`reconciler.engine.drift` gets no stack, and readers, which have no method that writes.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ from reconciler.core.model import (
 )
 from reconciler.core.planner import plan_digest
 from reconciler.core.policy import Policy, limits
-from reconciler.core.ports import Lock, Problem, Provider, Reader, Reporter, StateBackend
-from reconciler.core.report import Drifted, DriftReport, Outcome, RunReport, Settlement
+from reconciler.core.ports import Lock, Problem, Provider, Reporter, StateBackend
+from reconciler.core.report import Outcome, RunReport, Settlement
 from reconciler.engine.commit import close_run
 from reconciler.engine.decisions import Planner
 from reconciler.engine.executor import Executor
@@ -67,7 +67,7 @@ from reconciler.state.records import Begun, Closed, Edited
 from reconciler.state.records import Planned as PlannedRecord
 from reconciler.state.replay import Replay, replay
 
-__all__ = ["PlanOptions", "Planned", "Stack", "drift"]
+__all__ = ["PlanOptions", "Planned", "Stack"]
 
 
 @dataclass(slots=True)
@@ -357,10 +357,6 @@ class Stack:
         wanted, prior = await wished(self.planner(), specs, self.remembered())
         return await inventory(self.providers, kind, wanted, prior, parallelism=self.parallelism)
 
-    async def drift(self) -> DriftReport:
-        """What differs on the platforms from what was last applied."""
-        return await drift(self.providers, self.remembered(), shown=self.shown, parallelism=self.parallelism)
-
     def _concealed(self, plan: Plan) -> Plan:
         """*plan* for the journal: the values that it shows people may hold what somebody typed in by hand."""
 
@@ -482,32 +478,6 @@ class Stack:
             return state
         finally:
             await journal.close()
-
-
-async def drift(
-    readers: Mapping[str, Reader], state: State, *, shown: Callable[[Path, Any], bool], parallelism: int
-) -> DriftReport:
-    """Compare the platforms with the state. Given readers only, it cannot change anything."""
-    records = state.resources.values()
-    live = await refresh(readers, (), records, parallelism=parallelism)
-    found: list[Drifted] = []
-    ours: set[tuple[str, str, str]] = set()
-    for address in sorted(state.resources):
-        record = state.resources[address]
-        ours.update((address.platform, address.kind, one) for one in (record.remote_id, *record.deposed))
-        seen = live.of(record)
-        if seen is None:
-            found.append(Drifted(address, (), gone=True))
-            continue
-        kind = readers[address.platform].kinds[address.kind]
-        if fields := drifted(kind, record, seen, shown=shown):
-            found.append(Drifted(address, fields, live=seen))
-    unmanaged = tuple(
-        (key[0], remote)
-        for key, remote in sorted(live.by_id.items())
-        if key not in ours and not remote.foreign
-    )
-    return DriftReport(len(state.resources), tuple(found), unmanaged, live.warnings())
 
 
 def _moved_state(planned: Stamp, now: Stamp) -> str:

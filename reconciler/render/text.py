@@ -24,6 +24,7 @@ __all__ = [
     "NO_CHANGES",
     "PLAIN",
     "Palette",
+    "acceptance_words",
     "apply_line",
     "complaint_lines",
     "drift_lines",
@@ -239,21 +240,48 @@ def ledger_lines(view: Mapping[str, Any], palette: Palette = PLAIN, *, quiet: bo
 def drift_lines(
     view: Mapping[str, Any], palette: Palette = PLAIN, *, width: int = 80, quiet: bool = False
 ) -> Iterator[str]:
-    """What differs from what was last applied; *quiet*: how many differ."""
+    """What differs from what was last applied; *quiet*: how many do, and what could not be read."""
     for text in view["warnings"]:
         yield from _warning(text, palette)
     if not quiet:
         yield from _spaced(_drifted_lines(one, palette, width) for one in view["drift"])
+        yield from _beside_drift(view)
+    for one in view["unread"]:
+        what = one["address"] or f"{one['platform']}: objects of kind {one['kind']} that no spec names"
+        yield f"{palette.warn}?{palette.end} {printable(what)} could not be read: {printable(one['why'])}"
     count = len(view["drift"])
-    known = sum(one["known"] for one in view["drift"])
     checked = f"{view['checked']} resource{'' if view['checked'] == 1 else 's'}"
-    if count and count == known:
-        yield f"No new drift. {count} of {checked} not as last applied, as the baseline has it."
+    unread = sum(one["address"] is not None for one in view["unread"])
+    missing = f" {unread} could not be read." if unread else ""
+    found = {
+        "known": sum(one["known"] for one in view["drift"]),
+        "accepted": sum(one["class"] == "accepted" and not one["known"] for one in view["drift"]),
+    }
+    of_them = "".join(f", {number} of them {word}" for word, number in found.items() if number)
+    if count and count == found["known"]:
+        yield f"No new drift. {count} of {checked} not as last applied, as the baseline has it.{missing}"
+    elif count and count == sum(found.values()):
+        yield f"No new drift. {count} of {checked} not as last applied{of_them}.{missing}"
     elif count:
-        of_them = f", {known} of them known" if known else ""
-        yield f"{palette.bold}Drift: {count} of {checked} not as last applied{of_them}.{palette.end}"
+        yield f"{palette.bold}Drift: {count} of {checked} not as last applied{of_them}.{palette.end}{missing}"
     else:
-        yield f"No drift. {checked} as last applied."
+        yield f"No drift. {checked} as last applied.{missing}"
+
+
+def _beside_drift(view: Mapping[str, Any]) -> Iterator[str]:
+    """What is no drift, and looks like it to whoever compares specs and platforms by eye."""
+    if pending := view["pending"]:
+        verb = "differs" if len(pending) == 1 else "differ"
+        yield (
+            f"Pending: {len(pending)} resource{'' if len(pending) == 1 else 's'} in the specs {verb} from "
+            "the last apply; `reconciler plan` shows what it would do."
+        )
+    if unmanaged := view["unmanaged"]:
+        named = ", ".join(printable(f"{one['kind']} {one['name']}") for one in unmanaged[:3])
+        more = f" and {len(unmanaged) - 3} more" if len(unmanaged) > 3 else ""
+        yield f"Unmanaged: {named}{more}; no spec names {'it' if len(unmanaged) == 1 else 'them'}."
+    if pending or unmanaged:
+        yield ""
 
 
 def _drifted_lines(one: Mapping[str, Any], palette: Palette, width: int) -> Iterator[str]:
@@ -263,8 +291,23 @@ def _drifted_lines(one: Mapping[str, Any], palette: Palette, width: int) -> Iter
         yield f"{palette.remove}-{palette.end} {address} is gone from the platform{known}"
         return
     yield f"{palette.change}~{palette.end} {address} was changed outside{known}"
+    if last := " ".join(filter(None, (one["changed_at"], one["changed_by"] and f"by {one['changed_by']}"))):
+        yield f"    {palette.dim}last changed {printable(last)}{palette.end}"
     for change in one["fields"]:
-        yield from _field_lines({**change, "cause": "spec", "forces_replace": False}, palette, width)
+        cause = "both" if change["cause"] == "both" else ""
+        yield from _field_lines({**change, "cause": cause, "forces_replace": False}, palette, width)
+        if change["cause"] == "spec":
+            yield "      the specs say so by now"
+        if (accepted := change["accepted"]) is not None:
+            yield f"      {acceptance_words(accepted)}"
+
+
+def acceptance_words(accepted: Mapping[str, Any]) -> str:
+    """Who accepts a drift until when, and why."""
+    by = f"by {accepted['owner']}: {accepted['reason']}"
+    if accepted["expired"]:
+        return printable(f"was accepted until {accepted['expires']}, which is over, {by}")
+    return printable(f"accepted until {accepted['expires']} {by}")
 
 
 def complaint_lines(complaint: Complaint, palette: Palette = PLAIN, *, width: int = 80) -> Iterator[str]:

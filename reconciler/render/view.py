@@ -7,15 +7,27 @@ whose it will be.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from reconciler.core.acceptance import Acceptance
 from reconciler.core.attributes import ID, REF, SECRET
-from reconciler.core.model import Action, Cause, Change, FieldChange, Path, Plan, ResourceAddress, Step, Verb
+from reconciler.core.model import (
+    Action,
+    Cause,
+    Change,
+    FieldChange,
+    Path,
+    Plan,
+    ResourceAddress,
+    Source,
+    Step,
+    Verb,
+    dotted,
+)
 from reconciler.core.planner import plan_digest
-from reconciler.core.report import DriftReport, RunReport
+from reconciler.core.report import Drifted, DriftReport, RunReport
 
 __all__ = [
     "HIDDEN",
@@ -32,20 +44,6 @@ __all__ = [
 HIDDEN: Final = "(sensitive)"
 
 View = dict[str, Any]
-
-
-def dotted(path: Path) -> str:
-    """A path as people write it: ``tools.Jupyter.container_port``, ``extended_resources[0].quantity``."""
-    text = ""
-    for part in path:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        elif not text:
-            text = part
-        else:
-            plain = part.replace("_", "a").replace("-", "a").isalnum()
-            text += f".{part}" if plain else f".{json.dumps(part, ensure_ascii=False)}"
-    return text
 
 
 def shown(value: Any) -> Any:
@@ -189,15 +187,17 @@ def _change_view(change: Change, made: Step | None, needs: Iterable[ResourceAddr
         "reason": change.reason,
         "moved_from": str(change.moved_from) if change.moved_from is not None else None,
         "id": change.remote_id or None,
-        "source": (
-            {"file": change.source.file, "line": change.source.line} if change.source is not None else None
-        ),
+        "source": _source_view(change.source),
         "risk": list(change.risks),
         "irreversible": change.irreversible or None,
         "used_by": [str(user) for user in change.used_by],
         "needs": [str(address) for address in sorted(needs)],
         "fields": fields,
     }
+
+
+def _source_view(source: Source | None) -> View | None:
+    return {"file": source.file, "line": source.line} if source is not None else None
 
 
 def _is_gone(change: View) -> bool:
@@ -264,20 +264,27 @@ def run_view(report: RunReport) -> View:
 
 
 def drift_view(report: DriftReport) -> View:
-    """What differs from what was last applied."""
+    """What differs from what was last applied, what the specs change besides, and what nobody could see.
+
+    ``class`` says of a resource whether it is ``gone``, ``changed``, differs
+    only in what is ``accepted``, or in what was so until that ``expired``.
+    """
+    drift = [_drifted_view(one, report.day) for one in report.drifted]
     return {
         "format_version": 1,
         "checked": report.checked,
-        "in_sync": not report.drifted,
-        "drift": [
+        "in_sync": all(one["class"] == "accepted" for one in drift) and not report.unread,
+        "drift": drift,
+        "pending": None
+        if report.pending is None
+        else [
             {
                 "address": str(one.address),
-                "gone": one.gone,
-                "id": one.live.id if one.live is not None else None,
+                "action": str(one.action),
+                "source": _source_view(one.source),
                 "fields": [field_view(change) for change in one.fields],
-                "known": False,
             }
-            for one in report.drifted
+            for one in report.pending
         ],
         "unmanaged": [
             {
@@ -288,5 +295,42 @@ def drift_view(report: DriftReport) -> View:
             }
             for platform, remote in report.unmanaged
         ],
+        "unread": [
+            {
+                "platform": one.platform,
+                "kind": one.kind,
+                "address": str(one.address) if one.address is not None else None,
+                "why": one.why,
+            }
+            for one in report.unread
+        ],
         "warnings": list(report.warnings),
     }
+
+
+def _drifted_view(one: Drifted, day: str) -> View:
+    fields = [_drifted_field(change, one.accepted.get(change.path), day) for change in one.fields]
+    expired = any(field["accepted"] is not None and field["accepted"]["expired"] for field in fields)
+    accepted = all(field["accepted"] is not None and not field["accepted"]["expired"] for field in fields)
+    return {
+        "address": str(one.address),
+        "class": "gone" if one.gone else "accepted" if accepted else "expired" if expired else "changed",
+        "gone": one.gone,
+        "id": one.live.id if one.live is not None else None,
+        "changed_by": one.changed_by or None,
+        "changed_at": one.changed_at or None,
+        "fields": fields,
+        "known": False,
+    }
+
+
+def _drifted_field(change: FieldChange, by: Acceptance | None, day: str) -> View:
+    accepted = None
+    if by is not None:
+        accepted = {
+            "reason": by.reason,
+            "owner": by.owner,
+            "expires": by.expires,
+            "expired": not by.holds(day),
+        }
+    return {**field_view(change), "accepted": accepted}

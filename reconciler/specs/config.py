@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from reconciler.core.acceptance import Acceptance
 from reconciler.core.model import Move, ResourceAddress
 from reconciler.core.policy import Policy
 from reconciler.core.ports import Problem, ProviderPlugin
@@ -46,6 +47,7 @@ class Settings:
     on_failure: Literal["rollback", "stop", "continue"]
     moves: tuple[Move, ...]
     not_secret: tuple[str, ...]
+    accepted: tuple[Acceptance, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +210,7 @@ def _read(
             Move(ResourceAddress.parse(move.old), ResourceAddress.parse(move.new)) for move in model.moved
         ),
         not_secret=tuple(model.policy.not_secret),
+        accepted=tuple(one.value() for one in model.accept_drift),
     )
     return settings, left, complaints
 

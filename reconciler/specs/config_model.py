@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from reconciler.core.acceptance import Acceptance
 from reconciler.core.model import ResourceAddress
 from reconciler.core.policy import Policy
 from reconciler.core.reading import Table, refuse
@@ -103,6 +105,57 @@ class MovedTable(Table):
         return self
 
 
+def _day(value: Any) -> Any:
+    """A day in TOML has no quotes; a moment would leave open in which time zone it ends."""
+    if isinstance(value, datetime) or not isinstance(value, date):
+        raise refuse("`expires` is a day", "Write it without quotes: expires = 2027-03-31.")
+    return value
+
+
+def _glob(text: str) -> str:
+    if len(text.split(".")) < 3 and "*" not in text:
+        raise refuse(
+            f"{text!r} is no address and no glob over addresses",
+            'Write PLATFORM.KIND.NAME, such as "runai.environment.lab", or "runai.environment.lab-*".',
+        )
+    return text
+
+
+class AcceptedDriftTable(Table):
+    """One ``[[accept_drift]]``: a field that may differ from what was applied, until a day."""
+
+    address: Annotated[str, AfterValidator(_glob)] = Field(
+        description="An address, or a glob over addresses."
+    )
+    field: str | None = Field(
+        None, min_length=1, description="The field, with dots: environment_variables.NCCL_DEBUG; or a glob."
+    )
+    fields: list[Annotated[str, Field(min_length=1)]] | None = Field(
+        None, min_length=1, description="Several fields."
+    )
+    reason: str = Field(min_length=1, description="Why it may differ.")
+    owner: str = Field(min_length=1, description="Who answers for it.")
+    expires: Annotated[date, BeforeValidator(_day)] = Field(
+        description="The last day (UTC) on which it is accepted."
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.field is not None and self.fields is not None:
+            raise refuse("`field` and `fields` exclude each other", "Keep one of them.")
+        if self.field is None and self.fields is None:
+            raise refuse(
+                "which field? `field` is missing",
+                'Add `field = "image"`; `field = "*"` accepts every field of the resource.',
+            )
+        return self
+
+    def value(self) -> Acceptance:
+        """As the core wants it."""
+        fields = (self.field,) if self.field is not None else tuple(self.fields or ())
+        return Acceptance(self.address, fields, self.reason, self.owner, self.expires.isoformat())
+
+
 def _unambiguous(moves: list[MovedTable]) -> list[MovedTable]:
     for end, addresses in (
         ("from", Counter(move.old for move in moves)),
@@ -122,4 +175,7 @@ class ConfigModel(Table):
     platforms: dict[str, dict[str, Any]] = Field(min_length=1, description="The platforms, by name.")
     policy: PolicyTable = PolicyTable()
     apply: ApplyTable = ApplyTable()
+    accept_drift: list[AcceptedDriftTable] = Field(
+        default_factory=list, description="Drift that is accepted until a day."
+    )
     moved: Annotated[list[MovedTable], AfterValidator(_unambiguous)] = Field(default_factory=list)

@@ -44,9 +44,10 @@ class FakeProvider:
     effect, ``fail_after`` to one that it raises after it. ``lie`` names
     attributes whose writes it accepts and drops. ``hidden`` are ids that a
     listing leaves out, ``foreign`` those of the vendor's own objects. ``used``
-    maps ids to what uses them, ``surplus`` is what `resolve` says is too much.
-    Like a real platform it refuses to delete what another object refers to,
-    and to write a reference to what is not there. What it deletes of a kind
+    maps ids to what uses them, ``details`` is what it tells people of each
+    object, ``surplus`` is what `resolve` says is too much. Like a real
+    platform it refuses to delete what another object refers to, and to write
+    a reference to what is not there. What it deletes of a kind
     that is archived goes to ``archived``, and comes out of there when it is
     made again. ``parted`` holds what was to go with each object that it
     deleted. Those named in ``never_ready`` are there and do not work.
@@ -84,6 +85,7 @@ class FakeProvider:
         self.hidden: set[str] = set()
         self.foreign: set[str] = set()
         self.used: dict[str, tuple[UsedBy, ...]] = {}
+        self.details: dict[str, Any] = {}
         self.surplus: tuple[Surplus, ...] = ()
         self.archived: dict[str, tuple[str, _Stored]] = {}
         self.parted: dict[str, dict[str, Any]] = {}
@@ -170,6 +172,7 @@ class FakeProvider:
             version=str(stored.version),
             wire_digest=digest(canonical([attributes.values_, stored.version])),
             foreign=remote_id in self.foreign,
+            details=self.details if usage else {},
             used_by=self.used.get(remote_id, ()) if usage else None,
         )
 

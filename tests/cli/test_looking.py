@@ -5,14 +5,22 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sqlite3
 from contextlib import closing
+from typing import Any
 
 import pytest
 from harness import LAB, Project
 
 from reconciler.cli.commands.list import COLUMNS
+from reconciler.core.ports import Reader
+from reconciler.core.report import DriftReport
+from reconciler.engine import drift as drift_engine
+from reconciler.engine.decisions import Planner
 from reconciler.engine.inventory import STATUSES
+from reconciler.engine.read_only import ReadOnly
+from reconciler.providers.http import Answer, HttpClient
 
 TEAM = """\
 description = "Training of the vision team"
@@ -412,32 +420,126 @@ def test_no_drift_is_exit_code_0(project: Project) -> None:
     assert (result.out, result.err) == ("No drift. 1 resource as last applied.\n", "")
 
 
+def without_times(text: str) -> str:
+    """*text* with the moments of changes left out."""
+    return re.sub(r"last changed \S+ by", "last changed by", text)
+
+
 def test_drift_is_told_field_by_field(world: Project) -> None:
-    """Exit code 2; what was applied and what is there now; what is gone; specs do not matter."""
+    """Exit code 2; what was applied and what is there now; who did it; what is gone; what is no drift."""
     result = world.run("drift")
     assert (result.code, result.err) == (2, "")
-    assert result.out == (
+    assert without_times(result.out) == (
         "~ runai.environment.both was changed outside\n"
-        '    ~ image = "python:3.11" -> "python:3.10"\n'
+        "    last changed by embedded\n"
+        '    ~ image = "python:3.11"   (conflict: spec changed, and changed outside)\n'
+        '           -> "python:3.10"\n'
         "\n"
         "~ runai.environment.drifted was changed outside\n"
+        "    last changed by embedded\n"
         '    ~ image = "python:3.11" -> "python:3.10"\n'
         "\n"
         "- runai.environment.gone is gone from the platform\n"
         "\n"
+        "Pending: 5 resources in the specs differ from the last apply; `reconciler plan` shows what it would "
+        "do.\n"
+        "Unmanaged: environment found, environment stray; no spec names them.\n"
+        "\n"
         "Drift: 3 of 7 resources not as last applied.\n"
     )
+    quiet = world.run("drift", "-q")
+    assert (quiet.code, quiet.out) == (2, "Drift: 3 of 7 resources not as last applied.\n")
+
+
+def test_drift_tells_four_things_apart(world: Project) -> None:
+    """Drift, a pending change, an object that nobody manages, and what could not be read."""
+    found = world.run("drift", "--json").events[0]
+    assert [(one["address"], one["class"]) for one in found["drift"]] == [
+        ("runai.environment.both", "changed"),
+        ("runai.environment.drifted", "changed"),
+        ("runai.environment.gone", "gone"),
+    ]
+    assert [field["cause"] for one in found["drift"] for field in one["fields"]] == ["both", "drift"]
+    assert {one["changed_by"] for one in found["drift"]} == {"embedded", None}
+    assert [(one["address"], one["action"]) for one in found["pending"]] == [
+        ("runai.environment.both", "update"),
+        ("runai.environment.found", "create"),
+        ("runai.environment.leaving", "delete"),
+        ("runai.environment.new", "create"),
+        ("runai.environment.pending", "update"),
+    ]
+    assert found["pending"][0]["source"] == {"file": "both.toml", "line": 3}
+    assert sorted(one["name"] for one in found["unmanaged"]) == ["found", "stray"]
+    assert found["unread"] == []
+
+
+def test_what_could_not_be_read_is_exit_code_8_and_the_rest_is_told(project: Project) -> None:
+    """Which, and why; it is neither drift nor in sync."""
+    project.write("lab.toml", LAB)
+    project.write("size.toml", 'kind = "compute"\ncpu_cores = 1\non.runai.scope = "tenant"\n')
+    project.run("apply", "--auto-approve").succeeded()
+    project.hand().edit("lab", image="python:3.10")
+    project.config('faults = [{ on = "GET */asset/compute*", status = 403, message = "no role" }]\n')
+    result = project.run("drift", "-q")
+    assert result.code == 8
+    why = "runai: GET /api/v1/asset/compute answered 403: no role"
+    assert result.out == (
+        f"? runai.compute.size could not be read: {why}\n"
+        f"? runai: objects of kind compute that no spec names could not be read: {why}\n"
+        "Drift: 1 of 1 resource not as last applied. 1 could not be read.\n"
+    )
+    found, summary = project.run("drift", "--json").events
+    assert [(one["address"], one["kind"]) for one in found["unread"]] == [
+        ("runai.compute.size", "compute"),
+        (None, "compute"),
+    ]
+    assert (found["in_sync"], summary["exit_code"]) == (False, 8)
+
+
+def test_what_drift_opens_can_only_be_read(world: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every platform that the command gets is a `ReadOnly`; only questions and a sign-in are sent."""
+    opened: list[Reader] = []
+    comparing = drift_engine.drift
+
+    async def spy(planner: Planner, *rest: Any, **settings: Any) -> DriftReport:
+        opened.extend(planner.readers.values())
+        return await comparing(planner, *rest, **settings)
+
+    sent: list[str] = []
+    requesting = HttpClient.request
+
+    async def listen(self: HttpClient, method: str, path: str, **settings: Any) -> Answer:
+        sent.append(f"{method} {path}")
+        return await requesting(self, method, path, **settings)
+
+    monkeypatch.setattr("reconciler.cli.commands.drift.drift", spy)
+    monkeypatch.setattr(HttpClient, "request", listen)
+    assert world.run("drift").code == 2
+    assert [type(one) for one in opened] == [ReadOnly]
+    assert {one for one in sent if not one.startswith("GET ")} == {"POST /api/v1/token"}
 
 
 def test_drift_needs_no_specs_and_changes_nothing(world: Project) -> None:
-    """A cron job with read-only wishes: broken specs are none of its business."""
+    """A cron job with read-only wishes: broken specs are none of its business, and it says so."""
     world.write("lab.toml", "image = ")
     before = world.state()
     events = world.run("drift", "--json", "--json-out", "drift.json").events
     assert [event["type"] for event in events] == ["drift", "summary"]
-    assert events[-1] == {"type": "summary", "exit_code": 2, "checked": 7, "drifted": 3, "known": 0}
+    assert events[-1] == {
+        "type": "summary",
+        "exit_code": 2,
+        "checked": 7,
+        "drifted": 3,
+        "known": 0,
+        "accepted": 0,
+        "unread": 0,
+    }
     assert {"type": "drift", **json.loads((world.path / "drift.json").read_text())} == events[0]
     assert sorted(one["name"] for one in events[0]["unmanaged"]) == ["found", "stray"]
+    assert (events[0]["pending"], events[0]["warnings"]) == (
+        None,
+        ["pending changes are not known: 1 problem in the specs (`reconciler validate` shows them)"],
+    )
     assert world.state() == before
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from engine.laboratory import KINDS, Laboratory, Platform, address, run, specs
 
-from reconciler.core.attributes import Attributes
-from reconciler.core.model import Remote, Resource, Verb
-from reconciler.core.ports import Reader, Resolution, ResourceKind
+from reconciler.core.acceptance import Acceptance, covering
+from reconciler.core.model import dotted
+from reconciler.core.ports import Archive, Provider, Reader
 from reconciler.core.report import DriftReport
+from reconciler.engine.drift import drift
 from reconciler.engine.inventory import Entry, find_entry, inventory, row
-from reconciler.engine.stack import Planned, drift
+from reconciler.engine.read_only import ReadOnly
+from reconciler.engine.stack import Planned
 from reconciler.errors import (
     Forbidden,
     ListingIncomplete,
@@ -25,43 +27,17 @@ from reconciler.errors import (
 )
 
 
-class OnlyReader:
-    """A platform that has the methods of a `Reader` and no other."""
-
-    def __init__(self, platform: Platform) -> None:
-        self._platform = platform
-        self.name = platform.name
-        self.kinds: Mapping[str, ResourceKind] = platform.kinds
-        self.patience = 0.0
-
-    def list(self, kind: str, *, usage: bool = False) -> AsyncIterator[Remote]:
-        return self._platform.list(kind, usage=usage)
-
-    async def read(self, kind: str, remote_id: str, *, usage: bool = False) -> Remote | None:
-        return await self._platform.read(kind, remote_id, usage=usage)
-
-    async def find(self, kind: str, attributes: Attributes) -> Remote | None:
-        return await self._platform.find(kind, attributes)
-
-    async def resolve(self, resources: Sequence[Resource]) -> Resolution:
-        return await self._platform.resolve(resources)
-
-    async def place(self, attributes: Attributes) -> str:
-        return await self._platform.place(attributes)
-
-    def call(self, verb: Verb, kind: str, remote_id: str, attributes: Attributes | None = None) -> str:
-        return self._platform.call(verb, kind, remote_id, attributes)
-
-
 def shown(path: Any, value: Any) -> bool:
     """Every value may be seen."""
     return True
 
 
-def drifted(lab: Laboratory) -> DriftReport:
-    """``drift``, by somebody who can only read."""
-    readers: dict[str, Reader] = {lab.provider.name: OnlyReader(lab.provider)}
-    return run(drift(readers, lab.stack().remembered(), shown=shown, parallelism=3))
+def drifted(lab: Laboratory, text: str | None = None, **settings: Any) -> DriftReport:
+    """``drift``, with platforms that can be read and not be written to; *text* are the specs."""
+    readers = {lab.provider.name: ReadOnly(lab.provider)}
+    planner = replace(lab.stack().planner(), readers=readers)
+    wanted = specs(text) if text is not None else None
+    return run(drift(planner, lab.stack().remembered(), wanted, **settings))
 
 
 def told(report: DriftReport) -> list[str]:
@@ -120,35 +96,216 @@ def test_objects_that_nobody_manages_are_listed_and_the_vendors_are_not() -> Non
 
 
 def test_an_incomplete_listing_is_told() -> None:
-    """In a warning where the objects could be read, by an error where not."""
+    """In a warning where the objects could be read."""
     lab = Laboratory()
     lab.apply("box a size=1")
     lab.hand("hide box.a")
     assert drifted(lab).warnings == (
         "fake: the listing of box left out 1 that exist; they were read one by one",
     )
+
+
+def test_what_could_not_be_read_is_told_with_why_and_the_rest_is_compared() -> None:
+    """Neither gone nor in sync, and no reason to look at nothing else."""
+    lab = Laboratory()
+    lab.apply("box a size=1\nbox b size=1\nkey k secret=$HUB\nwall w note=x")
+    lab.hand("hide box.a\nedit box.b size=7\nput wall.theirs note=x")
     lab.provider.fail["read id-1"] = Forbidden("no")
-    with pytest.raises(ListingIncomplete):
-        drifted(lab)
+    lab.provider.fail["list wall"] = Unavailable("cannot connect")
+    report = drifted(lab)
+    assert (told(report), report.checked, report.unmanaged) == (["b size"], 2, ())
+    assert [(str(one.address or ""), one.kind, one.why) for one in report.unread] == [
+        ("fake.box.a", "box", "fake.box.a (id id-1) is not in the listing, and reading it is not permitted"),
+        ("fake.wall.w", "wall", "cannot connect"),
+        ("", "wall", "cannot connect"),
+    ]
 
 
-def test_a_platform_that_cannot_be_asked_is_an_error_of_drift() -> None:
+def test_a_platform_that_cannot_be_asked_at_all_is_an_error_of_drift() -> None:
     """Not a platform without drift, and not one from which all is gone."""
     lab = Laboratory()
     lab.apply("box a size=1")
     lab.provider.fail["list box"] = Unavailable("cannot connect")
     with pytest.raises(Unavailable):
         drifted(lab)
+    lab.provider.fail.clear()
+    lab.hand("hide box.a")
+    lab.provider.fail["read id-1"] = Forbidden("no")
+    with pytest.raises(ListingIncomplete):
+        drifted(lab)
+    planner = replace(lab.stack().planner(), readers={})
     with pytest.raises(PlanImpossible, match=r"which reconciler\.toml does not name"):
-        run(drift({}, lab.backend.load(), shown=shown, parallelism=3))
+        run(drift(planner, lab.backend.load()))
 
 
-def test_the_stack_gives_the_same_report() -> None:
-    """`Stack.drift` is that function over its own platforms."""
+def test_what_drift_is_given_cannot_write() -> None:
+    """By its type: it has the methods of a `Reader` and no other, and keeps no platform that has more."""
+    lab = Laboratory()
+    reader = ReadOnly(lab.provider)
+    _: Reader = reader
+    public = {name for name in dir(reader) if not name.startswith("_")}
+    assert public == {name for name in dir(Reader) if not name.startswith("_")}
+    writing = {name for name in dir(Provider) if not name.startswith("_")} - public
+    assert writing == {"create", "update", "delete", "close"}
+    assert not any(hasattr(reader, name) for name in (*writing, "restore"))
+    assert not isinstance(reader, Archive)
+    assert not any(getattr(reader, name) is lab.provider for name in ReadOnly.__slots__)
+
+
+CAUSES = {
+    "outside": ("box a size=1", "edit box.a size=7", "box a size=1", [("a", "size", "drift")]),
+    "outside, and the specs": ("box a size=1", "edit box.a size=7", "box a size=2", [("a", "size", "both")]),
+    "outside, as the specs by now": (
+        "box a size=1",
+        "edit box.a size=7",
+        "box a size=7",
+        [("a", "size", "spec")],
+    ),
+    "another field than the specs": (
+        "box a size=1 colour=red",
+        "edit box.a size=7",
+        "box a size=1 colour=blue",
+        [("a", "size", "drift")],
+    ),
+    "a field that the spec leaves to others": (
+        "box a size=1 ignore=size",
+        "edit box.a size=7",
+        "box a size=1 ignore=size",
+        [],
+    ),
+    "under its new address": (
+        "box a size=1",
+        "edit box.a size=7",
+        "moved box.a box.b\nbox b name=a size=1",
+        [("b", "size", "drift")],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CAUSES)
+def test_every_drifted_field_has_its_cause(case: str) -> None:
+    """Somebody outside, the specs as well, or both the same."""
+    applied, hand, wanted, expected = CAUSES[case]
+    lab = Laboratory()
+    lab.apply(applied)
+    lab.hand(hand)
+    report = drifted(lab, wanted)
+    assert [
+        (one.address.name, str(field.path[0]), str(field.cause))
+        for one in report.drifted
+        for field in one.fields
+    ] == expected
+
+
+def test_a_pending_change_is_no_drift() -> None:
+    """What the specs are ahead of is told by address and action, whatever is live."""
+    lab = Laboratory()
+    lab.apply("box a size=1\nbox b size=1\nbox c shape=round\nbox d size=1\nstone s version=1")
+    report = drifted(lab, "box a size=2\nbox c shape=flat\nbox d size=1\nbox e size=1")
+    assert report.drifted == ()
+    assert [
+        (one.address.name, str(one.action), [str(field.path[0]) for field in one.fields])
+        for one in report.pending or ()
+    ] == [
+        ("a", "update", ["size"]),
+        ("b", "delete", []),
+        ("c", "replace", ["shape"]),
+        ("e", "create", []),
+        ("s", "forget", []),
+    ]
+
+
+def test_without_specs_nothing_is_said_of_pending_changes() -> None:
+    """Nobody read them, or their names could not be resolved: drift is found all the same."""
     lab = Laboratory()
     lab.apply("box a size=1")
     lab.hand("edit box.a size=7")
-    assert run(lab.stack().drift()) == drifted(lab)
+    assert (drifted(lab).pending, told(drifted(lab))) == (None, ["a size"])
+    report = drifted(lab, "moved box.a box.b\nbox a size=1\nbox b size=1")
+    assert (report.pending, told(report)) == (None, ["a size"])
+    assert report.warnings == ("pending changes are not known: [[moved]]: fake.box.a is still in the specs",)
+
+
+@pytest.mark.parametrize("count", [1, 11])
+def test_who_changed_it_is_told_where_the_platform_says_so(count: int) -> None:
+    """By a read of each, or one listing when there are many; where that fails, it is not told."""
+    lab = Laboratory()
+    lab.apply("\n".join(f"box b{number} size=1" for number in range(count)))
+    lab.hand("\n".join(f"edit box.b{number} size=7" for number in range(count)))
+    lab.provider.details = {"updated_by": "ann@example.com", "updated_at": "2026-01-01T00:00:00Z"}
+    lab.provider.calls.clear()
+    report = drifted(lab)
+    assert {(one.changed_by, one.changed_at) for one in report.drifted} == {
+        ("ann@example.com", "2026-01-01T00:00:00Z")
+    }
+    assert lab.provider.calls == ["list box", "read id-1" if count == 1 else "list box"]
+    lab.provider.fail[len(lab.provider.calls) + 2] = Unavailable("no")
+    assert {(one.changed_by, one.changed_at) for one in drifted(lab).drifted} == {("", "")}
+
+
+# --- accepted drift ---
+
+
+def accepting(address: str, *fields: str, expires: str = "2026-06-30") -> Acceptance:
+    """A decision to live with it."""
+    return Acceptance(address, fields, "a test", "ann", expires)
+
+
+ACCEPTED = {
+    "the field": (accepting("fake.box.a", "size"), ["a size"]),
+    "a field above it": (accepting("fake.box.a", "tools"), ["a tools.x.port"]),
+    "the field by its path": (accepting("fake.box.a", "tools.x.port"), ["a tools.x.port"]),
+    "another field": (accepting("fake.box.a", "colour"), []),
+    "a field below it": (accepting("fake.box.a", "size.x"), []),
+    "every field of some": (accepting("fake.box.*", "*"), ["a size", "a tools.x.port"]),
+    "an element of a list": (accepting("*", "parts[1]"), ["a parts[1].n"]),
+    "another resource": (accepting("fake.box.b", "*"), []),
+    "several fields": (accepting("fake.box.a", "size", "tools"), ["a size", "a tools.x.port"]),
+}
+
+
+@pytest.mark.parametrize("case", ACCEPTED)
+def test_an_acceptance_is_about_the_fields_that_it_names(case: str) -> None:
+    """By address or glob, by path or glob, and about what is inside."""
+    acceptance, expected = ACCEPTED[case]
+    lab = Laboratory()
+    lab.apply('box a size=1 tools={"x":{"port":1}} parts=[{"n":1},{"n":2}]')
+    lab.hand('edit box.a size=7 tools={"x":{"port":2}} parts=[{"n":1},{"n":3}]')
+    if "list" not in case:
+        lab.hand('edit box.a parts=[{"n":1},{"n":2}]')
+    (one,) = drifted(lab, accepted=[acceptance], day="2026-06-30").drifted
+    assert [f"a {dotted(path)}" for path in sorted(one.accepted)] == expected
+
+
+def test_the_acceptance_that_holds_longest_decides() -> None:
+    """An expired entry beside its renewal changes nothing."""
+    old, new = accepting("*", "size", expires="2026-01-01"), accepting("fake.box.a", "size")
+    assert covering([new, old], address("box.a"), ("size",)) is new
+    assert covering([old, new], address("box.a"), ("size",)) is new
+    assert (new.holds("2026-06-30"), new.holds("2026-07-01")) == (True, False)
+
+
+def test_an_acceptance_that_no_drift_needs_is_told() -> None:
+    """Unless what it is about could not be read."""
+    lab = Laboratory()
+    lab.apply("box a size=1\nkey k secret=$HUB")
+    idle = accepting("fake.box.a", "size")
+    told = "[[accept_drift]] fake.box.a size: no drift needs it; remove it"
+    assert drifted(lab, accepted=[idle]).warnings == (told,)
+    lab.hand("edit box.a size=7")
+    assert drifted(lab, accepted=[idle]).warnings == ()
+    lab.hand("edit box.a size=1\nhide box.a")
+    lab.provider.fail["read id-1"] = Unavailable("no")
+    assert drifted(lab, accepted=[idle]).warnings == ()
+
+
+def test_an_object_that_is_gone_is_never_accepted() -> None:
+    """A field may differ; that nothing is there is another matter."""
+    lab = Laboratory()
+    lab.apply("box a size=1")
+    lab.hand("delete box.a")
+    (one,) = drifted(lab, accepted=[accepting("*", "*")], day="2026-01-01").drifted
+    assert (one.gone, dict(one.accepted)) == (True, {})
 
 
 # --- what a replacement left behind ---

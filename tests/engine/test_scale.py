@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from engine.laboratory import Laboratory, Platform, run, specs
 
+from reconciler.engine.drift import drift as compare_live
 from reconciler.engine.history import past_run
 from reconciler.engine.stack import Planned
 from reconciler.errors import Rejected
@@ -117,7 +118,7 @@ def drift(count: int) -> Callable[[], Any]:
     lab = made(count)
     for remote_id in list(lab.provider.objects):
         lab.provider.edit(remote_id, size=7)
-    return lambda: run(lab.stack().drift())
+    return lambda: run(compare_live(lab.stack().planner(), lab.backend.load()))
 
 
 def list_all(count: int) -> Callable[[], Any]:

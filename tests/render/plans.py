@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from reconciler.core.acceptance import Acceptance
 from reconciler.core.attributes import Attributes
 from reconciler.core.model import (
     Action,
@@ -24,7 +25,16 @@ from reconciler.core.model import (
     UsedBy,
     Verb,
 )
-from reconciler.core.report import Drifted, DriftReport, Outcome, PastRun, PastStep, RunReport
+from reconciler.core.report import (
+    Drifted,
+    DriftReport,
+    Outcome,
+    PastRun,
+    PastStep,
+    Pending,
+    RunReport,
+    Unread,
+)
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -276,21 +286,52 @@ LIVE = Remote(
 )
 
 DRIFT = DriftReport(
-    checked=3,
+    checked=5,
     drifted=(
         Drifted(address("environment.gone"), (), gone=True),
         Drifted(
             address("environment.lab"),
             (
                 field("environment_variables.SECRET", None, None, sensitive=True, cause=Cause.DRIFT),
-                field("image", "python:3.11", "python:3.12", cause=Cause.DRIFT),
+                field("image", "python:3.11", "python:3.12", cause=Cause.BOTH),
                 field("scope", "tenant", "project", cause=Cause.DRIFT, forces_replace=True),
             ),
             live=LIVE,
+            changed_by="bob <bob@example.com>",
+            changed_at="2024-01-02T03:04:05Z",
+        ),
+        Drifted(
+            address("environment.shared"),
+            (field("command", None, "sleep `1`", cause=Cause.SPEC),),
+            live=LIVE,
+            accepted={
+                ("command",): Acceptance(
+                    "runai.environment.*", ("command",), "until the *next* image", "ann | ml", "2024-12-31"
+                )
+            },
+        ),
+        Drifted(
+            address("environment.stale"),
+            (field("image", "a", "b", cause=Cause.DRIFT),),
+            live=LIVE,
+            accepted={("image",): Acceptance("*", ("image",), "a trial", "ann", "2023-12-31")},
         ),
     ),
     unmanaged=(("runai", LIVE),),
     warnings=("runai: the listing of environment left out 1 that exist; they were read one by one",),
+    pending=(
+        Pending(
+            address("environment.lab"),
+            Action.UPDATE,
+            (field("image", "python:3.11", "python:3.13"),),
+            Source("lab.toml", 3),
+        ),
+    ),
+    unread=(
+        Unread("runai", "compute", "runai: GET /x answered 403: no role", address("compute.size")),
+        Unread("runai", "compute", "runai: GET /x answered 403: no role"),
+    ),
+    day="2024-01-02",
 )
 
 PAST = PastRun(

@@ -70,26 +70,31 @@ def test_a_quiet_ledger_keeps_what_went_wrong() -> None:
     ]
 
 
-def test_quiet_drift_is_one_line_and_the_warnings() -> None:
-    """How many differ."""
+def test_quiet_drift_is_one_line_and_what_must_not_be_missed() -> None:
+    """How many differ, without which; and what could not be read."""
     whole = text(drift_lines(drift_view(DRIFT)))
-    warning = whole[: whole.index("\n\n") + 2]
+    assert whole.endswith(
+        "Drift: 4 of 5 resources not as last applied, 1 of them accepted. 1 could not be read.\n"
+    )
     assert text(drift_lines(drift_view(DRIFT), quiet=True)) == (
-        f"{warning}Drift: 2 of 3 resources not as last applied.\n"
+        "Warning: runai: the listing of environment left out 1 that exist; they were read one by one\n\n"
+        "? runai.compute.size could not be read: runai: GET /x answered 403: no role\n"
+        "? runai: objects of kind compute that no spec names could not be read: "
+        "runai: GET /x answered 403: no role\n"
+        "Drift: 4 of 5 resources not as last applied, 1 of them accepted. 1 could not be read.\n"
     )
 
 
 def test_known_drift_is_one_line_each() -> None:
     """What the baseline has is named, and counted apart."""
-    view = drift_view(DRIFT)
-    view["warnings"] = []
-    gone, changed = view["drift"]
-    gone["known"] = True
+    gone, changed = DRIFT.drifted[:2]
+    view = drift_view(DriftReport(3, (gone, replace(changed, changed_by="", changed_at=""))))
+    view["drift"][0]["known"] = True
     assert text(drift_lines(view)).startswith(
         "- runai.environment.gone is gone from the platform (known)\n\n~ "
     )
     assert text(drift_lines(view)).endswith("Drift: 2 of 3 resources not as last applied, 1 of them known.\n")
-    changed |= {"known": True, "fields": []}
+    view["drift"][1] |= {"known": True, "fields": []}
     assert text(drift_lines(view)) == (
         "- runai.environment.gone is gone from the platform (known)\n"
         "~ runai.environment.lab was changed outside (known)\n"
@@ -98,8 +103,24 @@ def test_known_drift_is_one_line_each() -> None:
     )
 
 
+def test_accepted_drift_is_no_new_drift() -> None:
+    """It is named, with until when, by whom and why; it does not count."""
+    accepted = DRIFT.drifted[2]
+    assert text(drift_lines(drift_view(DriftReport(3, (accepted,), day="2024-12-31")))) == (
+        "~ runai.environment.shared was changed outside\n"
+        '    + command = "sleep `1`"\n'
+        "      the specs say so by now\n"
+        "      accepted until 2024-12-31 by ann | ml: until the *next* image\n"
+        "\n"
+        "No new drift. 1 of 3 resources not as last applied, 1 of them accepted.\n"
+    )
+    over = text(drift_lines(drift_view(DriftReport(3, (accepted,), day="2025-01-01"))))
+    assert "      was accepted until 2024-12-31, which is over, by ann | ml: until the *next* image\n" in over
+    assert over.endswith("Drift: 1 of 3 resources not as last applied.\n")
+
+
 def test_drift_as_text() -> None:
-    """What was applied and what is there; who changed it needs no saying."""
+    """What was applied and what is there, who changed it and by which decision; what is no drift."""
     golden("drift.txt", text(drift_lines(drift_view(DRIFT))))
 
 
