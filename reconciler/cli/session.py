@@ -9,7 +9,7 @@ import secrets as tokens
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -19,7 +19,7 @@ from reconciler.cli.context import Context
 from reconciler.cli.output import Output
 from reconciler.core.model import Path as FieldPath
 from reconciler.core.model import Resource, SpecSet
-from reconciler.core.ports import Lock, PlatformContext, Problem, Provider, Reporter
+from reconciler.core.ports import Lock, PlatformContext, Problem, Provider, Reporter, Traffic
 from reconciler.engine.decisions import Planner
 from reconciler.engine.read_only import ReadOnly
 from reconciler.engine.secrets import Secrets
@@ -62,10 +62,10 @@ def find_stack(chdir: str | None) -> Path:
     )
 
 
-def seconds_now() -> int:
+def seconds_now() -> float:
     """The time, as what is written says it."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
-    return int(epoch) if epoch.isdecimal() else int(time.time())
+    return float(epoch) if epoch.isdecimal() else time.time()
 
 
 def now() -> str:
@@ -95,6 +95,7 @@ class Session:
     backend: LocalBackend
     lock_timeout: float
     parallelism: int
+    traffic: dict[str, Traffic] = field(default_factory=dict)
 
     @classmethod
     def open(
@@ -191,6 +192,7 @@ class Session:
             random=random.random,
             parallelism=self.parallelism,
             user_agent=f"reconciler/{__version__}",
+            traffic=self.traffic.setdefault(platform, Traffic()),
         )
 
     @asynccontextmanager

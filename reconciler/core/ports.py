@@ -52,6 +52,7 @@ __all__ = [
     "SpecReading",
     "StateBackend",
     "Surplus",
+    "Traffic",
 ]
 
 Reporter = Callable[[Event], None]
@@ -333,6 +334,14 @@ class SecretSource(Protocol):
         """*text* with every known secret value replaced by ``(secret)``."""
 
 
+@dataclass(slots=True)
+class Traffic:
+    """How many requests were sent to a platform, and how many of them it answered with "go slower"."""
+
+    calls: int = 0
+    throttled: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class PlatformContext:
     """What a plugin gets to open a platform besides its settings.
@@ -340,7 +349,7 @@ class PlatformContext:
     ``directory`` is where an embedded platform may keep its file, ``stack``
     where the specs are, and what they name files relative to. ``clock``
     gives Unix time in seconds, ``new_id`` a new UUID, ``random`` a number in
-    [0, 1) for jitter.
+    [0, 1) for jitter. ``traffic`` is where requests are counted.
     """
 
     platform: str
@@ -352,6 +361,7 @@ class PlatformContext:
     random: Callable[[], float]
     parallelism: int
     user_agent: str
+    traffic: Traffic = field(default_factory=Traffic)
 
 
 class ProviderPlugin(Protocol):

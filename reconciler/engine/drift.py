@@ -192,7 +192,8 @@ class _Look:
             for one in (record.remote_id, *record.deposed)
         }
         found = []
-        for key, remote in sorted(self.live.by_id.items()):
+        by_name = sorted(self.live.by_id.items(), key=lambda one: (one[0][:2], one[1].identity, one[0][2]))
+        for key, remote in by_name:
             if key in ours or remote.foreign:
                 continue
             try:

@@ -40,7 +40,7 @@ from typing import Any, Final
 sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # None is Python's own mark for this
 import httpx  # noqa: E402 - after the line that makes it quick
 
-from reconciler.core.ports import SecretSource  # noqa: E402 - as above
+from reconciler.core.ports import SecretSource, Traffic  # noqa: E402 - as above
 from reconciler.errors import (  # noqa: E402 - as above
     AlreadyExists,
     Forbidden,
@@ -112,7 +112,7 @@ class HttpClient:
     platform answers with another. *concurrency* and
     *rate* (requests a second, None for no limit) are the platform's, whatever
     the engine's parallelism is. *timeout* bounds one answer as a whole, in
-    seconds.
+    seconds. Every attempt is counted in *traffic*.
 
     Raises `Rejected` for an address, or a proxy in the environment, that
     nothing can be sent to.
@@ -137,6 +137,7 @@ class HttpClient:
         clock: Callable[[], float],
         random: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        traffic: Traffic | None = None,
     ) -> None:
         self.platform = platform
         self._sign_in = sign_in
@@ -147,6 +148,7 @@ class HttpClient:
         self._clock = clock
         self._random = random
         self._sleep = sleep
+        self._traffic = traffic if traffic is not None else Traffic()
         self._token: Token | None = None
         self._renew_at = 0.0
         self._signing_in = asyncio.Lock()
@@ -250,6 +252,7 @@ class HttpClient:
         async with self._room:
             if self._rate is not None:
                 await self._limited()
+            self._traffic.calls += 1
             try:
                 # httpx bounds each read; a server that sends a byte now and then would hold us for ever.
                 async with asyncio.timeout(self._longest):
@@ -272,6 +275,8 @@ class HttpClient:
                 return self._unanswered(call, "the connection was lost before the answer", repeatable)
             except httpx.DecodingError:
                 return self._unanswered(call, "the answer cannot be decoded", repeatable)
+        if response.status_code == 429:
+            self._traffic.throttled += 1
         if response.is_success:
             return Answer(response.status_code, response.content, dict(response.headers))
         return self._refused(call, response, repeatable)

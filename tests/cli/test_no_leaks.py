@@ -108,7 +108,17 @@ def test_nothing_is_written_of_a_secret(secretive: Project, loud: tuple[str, ...
             ("show", "saved.plan", "--format", form)
             for form in ("json", "terraform-json", "markdown", "html")
         ),
-        ("drift", "--json-out", "drift.json"),
+        (
+            "drift",
+            "--json-out",
+            "d.json",
+            "--markdown-out",
+            "d.md",
+            "--junit-out",
+            "d.xml",
+            "--metrics-out",
+            "d",
+        ),
         ("history",),
         ("state", "pull"),
         ("state", "show", "runai.credential.second"),

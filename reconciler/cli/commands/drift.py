@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 import contextlib
-import json
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import click
 
-from reconciler.cli.baseline import mark_known, read_baseline
+from reconciler.cli.baseline import read_baseline
 from reconciler.cli.context import Context, Exit, exit_code
-from reconciler.cli.files import write_private
 from reconciler.cli.options import common, locking, option
-from reconciler.cli.output import json_text
 from reconciler.cli.session import Session, now, run_async, seconds_now
+from reconciler.cli.watching import Gauges, counts, view_of, write_documents
 from reconciler.core.model import SpecSet, State
 from reconciler.core.report import DriftReport
 from reconciler.engine.drift import drift
 from reconciler.errors import ReconcilerError, SpecErrors, StateError
-from reconciler.render.metrics import drift_metrics
 from reconciler.render.text import drift_lines
-from reconciler.render.view import drift_view
+from reconciler.state.drift_record import DriftRecord, load_record, recording, save_record
 
 
 @click.command("drift")
 @common
 @locking
 @option("--json-out", type=click.Path(dir_okay=False), help="Write the JSON view to a file.")
+@option(
+    "--markdown-out", type=click.Path(dir_okay=False), help="Write it as Markdown, for an issue or a chat."
+)
+@option(
+    "--junit-out", type=click.Path(dir_okay=False), help="Write a JUnit report: a case for each resource."
+)
 @option(
     "--baseline",
     type=click.Path(dir_okay=False),
@@ -46,19 +48,14 @@ def command(context: Context, /, **options: Any) -> int:
 
     Exit code 0: in sync. 2: drift. 8: something could not be read, and nothing is said of it.
     """
-    gauges = _Gauges(options["metrics_out"])
+    gauges = Gauges(options["metrics_out"])
     try:
         session = Session.open(context, **options)
-        gauges.stack = session.config.name
-        view = _compared(session, gauges, options)
+        view, code = _watch(session, gauges, options)
     except Exception as error:
         with contextlib.suppress(ReconcilerError):  # what went wrong first is what to say
             gauges.write(exit_code(error, "drift") if isinstance(error, ReconcilerError) else Exit.ERROR)
         raise
-    known = sum(one["known"] for one in view["drift"])
-    counted = [one for one in view["drift"] if not one["known"] and one["class"] != "accepted"]
-    code = Exit.INCOMPLETE if view["unread"] else Exit.CHANGES if counted else Exit.DONE
-    gauges.view = view
     gauges.write(code)
     output = context.output
     output.lines(drift_lines(view, output.palette, width=output.width, quiet=output.quiet))
@@ -67,50 +64,37 @@ def command(context: Context, /, **options: Any) -> int:
         code,
         checked=view["checked"],
         drifted=len(view["drift"]),
-        known=known,
+        known=sum(one["known"] for one in view["drift"]),
         accepted=sum(one["class"] == "accepted" for one in view["drift"]),
         unread=len(view["unread"]),
     )
     return code
 
 
-@dataclass
-class _Gauges:
-    """What goes into the file of ``--metrics-out``, as far as it is known."""
-
-    file: str | None
-    stack: str = ""
-    managed: Mapping[str, int] = field(default_factory=dict)
-    view: Mapping[str, Any] | None = None
-
-    def write(self, code: int) -> None:
-        """Write it, if it is asked for."""
-        if self.file is not None:
-            text = drift_metrics(
-                self.view, self.managed, stack=self.stack, when=seconds_now(), exit_code=code
-            )
-            # The collector is another user; there are only names and numbers in it.
-            write_private(self.file, text.encode(), mode=0o644)
-
-
-def _compared(session: Session, gauges: _Gauges, options: Mapping[str, Any]) -> dict[str, Any]:
+def _watch(session: Session, gauges: Gauges, options: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+    """Compare, remember what was found, write the documents. What was found, and the exit code."""
     baseline = read_baseline(options["baseline"]) if options["baseline"] else []
+    began = seconds_now()
     specs, without = _wishes(session)
+    record, damage = load_record(session.config.state_directory)
+    gauges.open(session, record)
     with session.reading():
         state = _remembered(session)
-        report = run_async(_drift(session, state, specs))
-    if without:
-        report = replace(report, warnings=(*report.warnings, without))
-    found = Counter(address.platform for address in state.resources)
-    gauges.managed = {name: found[name] for name in session.config.settings.platforms}
-    written: dict[str, Any] = json.loads(json_text(drift_view(report), session.secrets.mask))
-    view = mark_known(written, baseline)
-    if options["json_out"]:
-        write_private(options["json_out"], json_text(view, session.secrets.mask).encode())
-    return view
+        report = run_async(_compared(session, state, specs))
+    with _kept(session) as unkept:
+        record, damage = load_record(session.config.state_directory)
+        said = (without, f"{damage}: how old a drift is counts from now on" if damage else "", *unkept)
+        report = replace(report, warnings=(*report.warnings, *filter(None, said)))
+        view, record = view_of(session, report, baseline, record, began)
+        if not unkept:
+            _keep(session, view, record)
+    gauges.compared(view, state, record)
+    write_documents(session, view, state, options)
+    counted = any(map(counts, view["drift"]))
+    return view, Exit.INCOMPLETE if view["unread"] else Exit.CHANGES if counted else Exit.DONE
 
 
-async def _drift(session: Session, state: State, specs: SpecSet | None) -> DriftReport:
+async def _compared(session: Session, state: State, specs: SpecSet | None) -> DriftReport:
     async with session.looking() as planner:
         return await drift(
             planner, state, specs, accepted=session.config.settings.accepted, day=now().partition("T")[0]
@@ -134,3 +118,22 @@ def _wishes(session: Session) -> tuple[SpecSet | None, str]:
         return session.specs(), ""
     except SpecErrors as error:
         return None, f"pending changes are not known: {error} (`reconciler validate` shows them)"
+
+
+@contextlib.contextmanager
+def _kept(session: Session) -> Iterator[tuple[str, ...]]:
+    """The record of drift for ourselves; or why it cannot be written, which hides no drift."""
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(recording(session.config.state_directory))
+        except OSError as error:
+            yield (f"since when a drift is known cannot be kept: {error.strerror}",)
+            return
+        yield ()
+
+
+def _keep(session: Session, view: dict[str, Any], record: DriftRecord) -> None:
+    try:
+        save_record(session.config.state_directory, record)
+    except OSError as error:
+        view["warnings"].append(f"since when a drift is known cannot be kept: {error.strerror}")

@@ -160,6 +160,7 @@ class RunaiProvider:
             verify=True if embedded else trust(settings.ca_file),
             clock=context.clock,
             random=context.random,
+            traffic=context.traffic,
         )
         default = 2.0 if embedded else 30.0
         patience = settings.patience_seconds if settings.patience_seconds is not None else default
