@@ -19,10 +19,11 @@ FLOORS: Mapping[str, set[str]] = {
     "specs": {"core", "errors"},
     "state": {"core", "errors"},
     "providers": {"core", "errors"},
+    "notify": {"core", "errors", "providers"},
     "render": {"core", "errors"},
     "engine": {"core", "errors", "state"},
     "testing": {"core", "errors", "state"},
-    "cli": {"core", "errors", "specs", "state", "providers", "render", "engine", ""},
+    "cli": {"core", "errors", "specs", "state", "providers", "notify", "render", "engine", ""},
     "__main__": {"cli"},
     "": set(),  # reconciler/__init__.py
 }
@@ -115,6 +116,8 @@ def broken(root: Path) -> list[str]:
             target = floor_of(tuple(rest))
             if target != floor and target not in FLOORS[floor]:
                 wrong.append(f"{at}: {floor or 'the package'} may not import {target or 'the package'}")
+            if floor == "notify" and target == "providers" and rest[1:2] != ["http"]:
+                wrong.append(f"{at}: notify may import the HTTP door of providers, and nothing else of them")
             if floor == target == "providers":
                 ours, theirs = _vendor(root, parts[1:]), _vendor(root, tuple(rest[1:]))
                 if theirs is not None and ours != theirs:
@@ -174,6 +177,11 @@ def test_all_floors_are_looked_at() -> None:
             "import httpx",
             "providers/runai/a.py:1: httpx has its own door: providers/http.py, state/backends/http.py",
         ),
+        (
+            "notify/a.py",
+            "from reconciler.providers.runai import b",
+            "notify/a.py:1: notify may import the HTTP door of providers, and nothing else of them",
+        ),
         ("engine/a.py", "from deepdiff import D", "engine/a.py:1: deepdiff has its own door: core/diff.py"),
         ("core/a.py", "import networkx as nx", "core/a.py:1: networkx has its own door: core/planner.py"),
         ("cli/a.py", "import rtoml", "cli/a.py:1: rtoml has its own door: specs/*"),
@@ -186,7 +194,17 @@ def test_all_floors_are_looked_at() -> None:
 def test_the_check_notices(tmp_path: Path, file: str, text: str, complaint: str) -> None:
     """A made-up package with one thing wrong is complained of, with file and line."""
     root = tmp_path / "reconciler"
-    for name in ("core", "specs", "state", "render", "engine", "cli", "providers/runai", "providers/azureml"):
+    for name in (
+        "core",
+        "specs",
+        "state",
+        "render",
+        "engine",
+        "cli",
+        "notify",
+        "providers/runai",
+        "providers/azureml",
+    ):
         (root / name).mkdir(parents=True)
         (root / name / "__init__.py").touch()
     (root / "__init__.py").touch()

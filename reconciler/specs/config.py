@@ -14,6 +14,7 @@ import msgspec
 
 from reconciler.core.acceptance import Acceptance
 from reconciler.core.model import Move, ResourceAddress
+from reconciler.core.notification import Notification
 from reconciler.core.policy import Policy
 from reconciler.core.ports import Problem, ProviderPlugin
 from reconciler.errors import Complaint, SpecErrors, UsageError
@@ -48,6 +49,7 @@ class Settings:
     moves: tuple[Move, ...]
     not_secret: tuple[str, ...]
     accepted: tuple[Acceptance, ...] = ()
+    notifications: tuple[Notification, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +190,10 @@ def _read(
     for problem in found:
         if _is_about_key(problem) and problem.path[0] == "platforms":
             file.conceal(problem.path)  # a secret below a name with a slip in it, perhaps
+    entries = file.table.get("notify", [])
+    for number in range(len(entries) if isinstance(entries, list) else 0):
+        for key in ("url", "token"):  # who knows the address of a hook can write to it
+            file.conceal(("notify", number, key))
     complaints = [
         file.complaint(one.path, one.summary, one.hint, want="key" if _is_about_key(one) else "value")
         for one in found
@@ -211,6 +217,7 @@ def _read(
         ),
         not_secret=tuple(model.policy.not_secret),
         accepted=tuple(one.value() for one in model.accept_drift),
+        notifications=tuple(one.value() for one in model.notify),
     )
     return settings, left, complaints
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from reconciler.core.acceptance import Acceptance
 from reconciler.core.model import ResourceAddress
+from reconciler.core.notification import Notification
 from reconciler.core.policy import Policy
 from reconciler.core.reading import Table, refuse
 from reconciler.errors import UsageError
@@ -156,6 +158,105 @@ class AcceptedDriftTable(Table):
         return Acceptance(self.address, fields, self.reason, self.owner, self.expires.isoformat())
 
 
+_REFERENCE = 'Refer to it: { env = "NAME" }, { file = "PATH" } or { command = ["pass", "show", "NAME"] }.'
+
+
+class Reference(Table):
+    """Where a secret comes from: an environment variable, a file, or a command's output."""
+
+    env: str | None = Field(None, min_length=1, description="Name of an environment variable.")
+    file: str | None = Field(None, min_length=1, description="Path of a file, from the stack's directory.")
+    command: list[str] | None = Field(
+        None, min_length=1, description="A program and its arguments; no shell."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_none(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise refuse("a secret must not stand here", _REFERENCE)
+        return value
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if sum(getattr(self, name) is not None for name in ("env", "file", "command")) != 1:
+            raise refuse("a secret has one source", "Give one of `env`, `file` and `command`.")
+        return self
+
+
+_NEEDS = {
+    "webhook": ("url",),
+    "slack": ("url",),
+    "github": ("repository", "token"),
+    "gitlab": ("project", "token"),
+}
+_MAY_HAVE = {
+    "webhook": {"token"},
+    "slack": set[str](),
+    "github": {"endpoint", "labels"},
+    "gitlab": {"endpoint", "labels"},
+}
+_FORGES = {"github": "https://api.github.com", "gitlab": "https://gitlab.com"}
+
+
+def _address_of_api(text: str) -> str:
+    parts = urlsplit(text)
+    here = parts.hostname in ("localhost", "127.0.0.1", "::1")
+    if parts.username is not None or parts.password is not None:
+        raise refuse("credentials do not belong into an address", "Use `token`.")
+    if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and here)):
+        raise refuse("this is no address of an API", 'Give "https://HOST", of GitHub with its path: /api/v3.')
+    return text.rstrip("/")
+
+
+class NotifyTable(Table):
+    """One ``[[notify]]``: whom `drift --notify` tells."""
+
+    kind: Literal["webhook", "slack", "github", "gitlab"] = Field(
+        description="webhook: JSON; slack: a chat; github, gitlab: an issue."
+    )
+    name: str | None = Field(None, min_length=1, description="Its name, when not its kind.")
+    url: Reference | None = Field(None, description="Address of the hook, by reference.")
+    token: Reference | None = Field(None, description="Access token, by reference.")
+    endpoint: Annotated[str, AfterValidator(_address_of_api)] | None = Field(
+        None, description="Address of the forge's API; that of its cloud when absent."
+    )
+    repository: str | None = Field(
+        None, pattern=r"^[\w.-]+/[\w.-]+$", description="github: OWNER/NAME of the repository."
+    )
+    project: str | None = Field(None, min_length=1, description="gitlab: path or id of the project.")
+    labels: list[str] | None = Field(None, description="Labels of the issue.")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        wanted, allowed = _NEEDS[self.kind], {*_NEEDS[self.kind], *_MAY_HAVE[self.kind]}
+        for name in ("url", "token", "endpoint", "repository", "project", "labels"):
+            if getattr(self, name) is None and name in wanted:
+                raise refuse(f"a {self.kind} notification needs `{name}`", f"Add `{name} = …`.")
+            if getattr(self, name) is not None and name not in allowed:
+                raise refuse(f"a {self.kind} notification has no `{name}`", "Remove it.")
+        return self
+
+    def value(self) -> Notification:
+        """As the core wants it."""
+        return Notification(
+            name=self.name or self.kind,
+            kind=self.kind,
+            url=self.url.model_dump(exclude_none=True) if self.url is not None else None,
+            token=self.token.model_dump(exclude_none=True) if self.token is not None else None,
+            endpoint=self.endpoint or _FORGES.get(self.kind, ""),
+            project=self.repository or self.project or "",
+            labels=tuple(self.labels or ()),
+        )
+
+
+def _named_apart(entries: list[NotifyTable]) -> list[NotifyTable]:
+    for name, count in Counter(one.name or one.kind for one in entries).items():
+        if count > 1:
+            raise refuse(f"{count} notifications are called {name!r}", "Give each a `name` of its own.")
+    return entries
+
+
 def _unambiguous(moves: list[MovedTable]) -> list[MovedTable]:
     for end, addresses in (
         ("from", Counter(move.old for move in moves)),
@@ -177,5 +278,8 @@ class ConfigModel(Table):
     apply: ApplyTable = ApplyTable()
     accept_drift: list[AcceptedDriftTable] = Field(
         default_factory=list, description="Drift that is accepted until a day."
+    )
+    notify: Annotated[list[NotifyTable], AfterValidator(_named_apart)] = Field(
+        default_factory=list, description="Whom `drift --notify` tells."
     )
     moved: Annotated[list[MovedTable], AfterValidator(_unambiguous)] = Field(default_factory=list)

@@ -42,6 +42,7 @@ from reconciler.state.drift_record import DriftRecord, load_record, recording, s
     type=click.Path(dir_okay=False),
     help="Write gauges for Prometheus' textfile collector, also when it fails.",
 )
+@option("--notify", "notifying", is_flag=True, help="Tell every [[notify]] what is new to it.")
 @click.pass_obj
 def command(context: Context, /, **options: Any) -> int:
     """Compare the platforms with what was last applied. For cron: reads only.
@@ -86,6 +87,8 @@ def _watch(session: Session, gauges: Gauges, options: Mapping[str, Any]) -> tupl
         said = (without, f"{damage}: how old a drift is counts from now on" if damage else "", *unkept)
         report = replace(report, warnings=(*report.warnings, *filter(None, said)))
         view, record = view_of(session, report, baseline, record, began)
+        if options["notifying"]:
+            record = _told(session, view, state, record, forgetful=bool(unkept))
         if not unkept:
             _keep(session, view, record)
     gauges.compared(view, state, record)
@@ -130,6 +133,23 @@ def _kept(session: Session) -> Iterator[tuple[str, ...]]:
             yield (f"since when a drift is known cannot be kept: {error.strerror}",)
             return
         yield ()
+
+
+def _told(
+    session: Session, view: dict[str, Any], state: State, record: DriftRecord, *, forgetful: bool
+) -> DriftRecord:
+    """*record* once others were told. What failed is said, and hides nothing."""
+    from reconciler.cli.notifying import notify
+
+    if forgetful:
+        session.output.warning("nobody was notified: what was told could not be remembered")
+        return record
+    if not session.config.settings.notifications:
+        session.output.warning("--notify: reconciler.toml has no [[notify]]; nobody was told")
+    record, failures = notify(session, view, state, record)
+    for failure in failures:
+        session.output.warning(f"a notification was not sent, and will be next time: {failure}")
+    return record
 
 
 def _keep(session: Session, view: dict[str, Any], record: DriftRecord) -> None:
