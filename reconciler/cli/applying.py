@@ -21,7 +21,7 @@ from reconciler.errors import PlanRefused, ReconcilerError
 from reconciler.render.text import apply_line, ledger_lines
 from reconciler.render.view import run_view, summary
 
-__all__ = ["Signals", "approve", "carry_out", "check_refusals", "finish", "nothing_to_do"]
+__all__ = ["Signals", "approve", "carry_out", "check_refusals", "finish", "nothing_to_do", "report_run"]
 
 
 class Signals:
@@ -131,7 +131,16 @@ def nothing_to_do(output: Output, plan: Plan) -> int:
 
 
 def finish(output: Output, report: RunReport, received: signal.Signals | None) -> int:
-    """Say how the run ended, and give its exit code."""
+    """Say how the run ended, as the last word of the command, and give its exit code."""
+    code, view = report_run(output, report, received)
+    output.summary(code, **view)
+    return code
+
+
+def report_run(
+    output: Output, report: RunReport, received: signal.Signals | None
+) -> tuple[int, dict[str, Any]]:
+    """Say how the run ended; its exit code, and what there is to know of it."""
     view = run_view(report)
     complete = report.outcome == "applied"
     ledger = list(ledger_lines(view, output.palette, quiet=output.quiet))
@@ -145,8 +154,7 @@ def finish(output: Output, report: RunReport, received: signal.Signals | None) -
         code = Exit.DONE
     else:
         code = _failed(output, report, received)
-    output.summary(code, **view)
-    return code
+    return code, view
 
 
 def _failed(output: Output, report: RunReport, received: signal.Signals | None) -> int:

@@ -18,7 +18,8 @@ class Policy:
     """``[policy]`` of a stack. None means no limit.
 
     ``max_delete_fraction``: the largest share of the managed resources that
-    one plan may delete or replace without ``--allow-deletes``.
+    one plan may delete or replace without ``--allow-deletes``. ``heal``: what
+    `drift --heal` may do (``update``, ``create``, ``replace``); nothing, unless it is said.
     """
 
     max_cpu_cores: float | None = None
@@ -27,6 +28,7 @@ class Policy:
     allowed_scopes: tuple[str, ...] | None = None
     allowed_images: tuple[str, ...] | None = None
     max_delete_fraction: float = 0.5
+    heal: tuple[str, ...] = ()
 
     @property
     def limits_specs(self) -> bool:

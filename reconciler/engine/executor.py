@@ -15,7 +15,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
 from pathlib import PurePath
 from typing import Any, TypeVar
 
@@ -292,7 +292,10 @@ class Executor:
     async def _carry_out(self, step: Step) -> Done:
         match step.verb:
             case Verb.RECORD | Verb.FORGET:
-                if hashes := self._hashes(step.attributes):
+                record = self._before.get(step.moved_from or step.address)
+                sent = record.secrets if record is not None and record.remote_id == step.remote_id else {}
+                # Nothing is sent here: what is known of a secret is what was sent, and stays.
+                if hashes := self._hashes(step.attributes, known=sent):
                     self._note(Intended(step.number, self._key(step), secrets=hashes))
                 return Done(step.number, step.remote_id)
             case Verb.CREATE:
@@ -399,12 +402,13 @@ class Executor:
             return attributes
         return Attributes(replace_markers(attributes.values_, SECRET, self._secrets.value))
 
-    def _hashes(self, attributes: Attributes | None) -> dict[str, str]:
+    def _hashes(self, attributes: Attributes | None, *, known: Collection[str] = ()) -> dict[str, str]:
         if attributes is None or b'"' + SECRET.encode() + b'"' not in attributes.raw:
             return {}
         return {
             ".".join(map(str, path)): keyed_hash(self._secret_key, self._secrets.value(reference))
             for path, reference in marked(attributes.values_, SECRET)
+            if ".".join(map(str, path)) not in known
         }
 
     # --- backward ---

@@ -13,11 +13,12 @@ A `Stack` is opened for one command. What it is given decides what it can do:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from glob import escape
 from typing import Any
 
+from reconciler.core.acceptance import Acceptance
 from reconciler.core.attributes import SECRET, marked
 from reconciler.core.diff import drifted, fingerprint
 from reconciler.core.events import Note, RunEnded, RunStarted
@@ -40,10 +41,13 @@ from reconciler.core.model import (
 from reconciler.core.planner import plan_digest
 from reconciler.core.policy import Policy, limits
 from reconciler.core.ports import Lock, Problem, Provider, Reporter, StateBackend
-from reconciler.core.report import Outcome, RunReport, Settlement
+from reconciler.core.report import DriftReport, Outcome, RunReport, Settlement
+from reconciler.engine.acceptance import accepting
 from reconciler.engine.commit import close_run
 from reconciler.engine.decisions import Planner
+from reconciler.engine.drift import drift
 from reconciler.engine.executor import Executor
+from reconciler.engine.heal import Healing, healing
 from reconciler.engine.inventory import Entry, inventory
 from reconciler.engine.planning import Planned, make_plan, usage, wished
 from reconciler.engine.recovery import foresee, settle
@@ -160,6 +164,18 @@ class Stack:
         for record in self.backend.records(run):
             tale.add(record)
         return await self.verify(rest_of(run, tale, self.backend.load()), specs)
+
+    async def accept(self, specs: SpecSet, options: PlanOptions) -> Planned:
+        """What would make the state say what is live. Its plan touches no platform. See `accepting`."""
+        return await accepting(self.planner(), self.remembered(), options, digest=specs.digest)
+
+    async def heal(
+        self, specs: SpecSet, *, accepted: Sequence[Acceptance], day: str
+    ) -> tuple[DriftReport, Healing]:
+        """What differs, and the plan that puts it back as far as the policy allows. See `healing`."""
+        planner, state = self.planner(), self.remembered()
+        report = await drift(planner, state, None, accepted=accepted, day=day)
+        return report, await healing(planner, state, specs, report, self.policy.heal, day)
 
     def planner(self) -> Planner:
         """What making plans needs of this stack."""
@@ -285,7 +301,7 @@ class Stack:
         state = self.backend.load()
         if state.stamp != plan.base:
             raise PlanStale("the plan no longer fits", moved=[_moved_state(plan.base, state.stamp)])
-        self._resolve_secrets(plan)
+        self._resolve_secrets(plan, state)
         run = self.new_run()
         begun = Begun(
             run=run,
@@ -369,12 +385,16 @@ class Stack:
 
         return replace(plan, changes=tuple(map(hidden, plan.changes)))
 
-    def _resolve_secrets(self, plan: Plan) -> None:
+    def _resolve_secrets(self, plan: Plan, state: State) -> None:
         """Have every secret at hand before the first step, not in the middle. Names all that are missing."""
         missing: list[str] = []
         for step in plan.steps:
             if step.attributes is not None and step.verb is not Verb.DELETE:
-                for _, reference in marked(step.attributes.values_, SECRET):
+                record = state.resources.get(step.moved_from or step.address)
+                sent = record.secrets if record is not None and step.verb is Verb.RECORD else {}
+                for path, reference in marked(step.attributes.values_, SECRET):
+                    if ".".join(map(str, path)) in sent:
+                        continue  # nothing is sent, so nothing is needed
                     try:
                         self.secrets.value(reference)
                     except SecretUnavailable as error:

@@ -30,7 +30,7 @@ from reconciler.errors import PlanImpossible, SecretUnavailable, UsageError
 from reconciler.state.records import Edited, Planned
 from reconciler.state.replay import Replay
 
-__all__ = ["Before", "before_run"]
+__all__ = ["Before", "as_wishes", "before_run", "lost_secrets", "names_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def before_run(run: str, backend: StateBackend, state: State, secrets: Secrets) 
     wanted = {address: one for address, one in state.resources.items() if address not in touched} | was
     moved_back = {new: old for old, new in moves.items() if old in was}
     _check_users(state, touched - wanted.keys() - moved_back.keys(), wanted)
-    names |= _names(state.resources) | _names(was)
+    names |= names_of(state.resources) | names_of(was)
     warnings = [
         "The specs still say what this undoes: the next plan would do it again. Take the change back in "
         "git, too."
@@ -78,9 +78,9 @@ def before_run(run: str, backend: StateBackend, state: State, secrets: Secrets) 
         "`reconciler state rm` lets go of it."
         for address in sorted(adopted)
     ]
-    warnings += _lost_secrets(was.values(), state, secrets)
+    warnings += lost_secrets(was.values(), state, secrets)
     specs = SpecSet(
-        resources=_resources(wanted, names, moved_back, was.keys()),
+        resources=as_wishes(wanted, names, moved_back, was.keys()),
         digest="",
         moves=tuple(Move(new, old) for new, old in moved_back.items()),
         warnings=tuple(warnings),
@@ -95,7 +95,8 @@ Names = dict[tuple[str, str], str]
 """Addresses by platform and id."""
 
 
-def _names(known: Mapping[ResourceAddress, ResourceState]) -> Names:
+def names_of(known: Mapping[ResourceAddress, ResourceState]) -> Names:
+    """The addresses of *known*."""
     return {(address.platform, one.remote_id): str(address) for address, one in known.items()}
 
 
@@ -185,7 +186,7 @@ def _as_found(record: ResourceState, steps: Iterable[Step], tale: Replay) -> Res
     return replace(record, attributes=Attributes(values))
 
 
-def _resources(
+def as_wishes(
     wanted: Mapping[ResourceAddress, ResourceState],
     names: Names,
     moved_back: Mapping[ResourceAddress, ResourceAddress],
@@ -230,7 +231,7 @@ def _resources(
     return resources
 
 
-def _lost_secrets(records: Iterable[ResourceState], state: State, secrets: Secrets) -> Iterator[str]:
+def lost_secrets(records: Iterable[ResourceState], state: State, secrets: Secrets) -> Iterator[str]:
     """A line for each secret whose value of then is nowhere any more."""
     for record in records:
         for path, reference in marked(record.attributes.values_, SECRET):

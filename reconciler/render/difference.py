@@ -31,6 +31,7 @@ SYMBOLS: Final = {
     "adopt": "<-",
     "forget": "x",
     "move": "->",
+    "record": "=",
 }
 DESTRUCTIVE: Final = ("delete", "replace")
 CAUSES: Final = {

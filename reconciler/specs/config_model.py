@@ -69,6 +69,12 @@ class PolicyTable(Table):
         "without --allow-deletes.",
     )
 
+    heal: list[Literal["update", "create", "replace"]] = Field(
+        default_factory=list,
+        description="What `drift --heal` may do: update fields, create what is gone, replace what cannot "
+        "be updated. Nothing when absent.",
+    )
+
     def value(self) -> Policy:
         """As the core wants it."""
         return Policy(
@@ -78,6 +84,7 @@ class PolicyTable(Table):
             allowed_scopes=None if self.allowed_scopes is None else tuple(self.allowed_scopes),
             allowed_images=None if self.allowed_images is None else tuple(self.allowed_images),
             max_delete_fraction=self.max_delete_fraction,
+            heal=tuple(dict.fromkeys(self.heal)),
         )
 
 

@@ -62,7 +62,7 @@ JOURNALS = {
         "safe s code=$SAFE",
         "",
         "safe s code=$SAFE !protect",
-        ["Intended 0", "Done 0"],
+        ["Done 0"],
     ),
     "forget": ("box a size=1", "delete box.a", "", ["Done 0"]),
     "replace": (

@@ -44,6 +44,11 @@ _FOR_PLANS: Final = {
     type=click.Path(exists=True, dir_okay=False),
     help="Apply PLANFILE only if PLANFILE.sig is its signature by this public key (ed25519, PEM).",
 )
+@option(
+    "--refresh-only",
+    is_flag=True,
+    help="Record what is live as accepted into the state, and touch no platform.",
+)
 @option("--expect", metavar="DIGEST", help="Apply without asking, if the plan has this digest (sha256:…).")
 @click.pass_context
 def command(ctx: click.Context, /, planfile: str | None, **options: Any) -> int:
@@ -70,6 +75,11 @@ def command(ctx: click.Context, /, planfile: str | None, **options: Any) -> int:
                     f"{flag} does not go with a plan that was made before, which is applied as it is",
                     hint="Give it to `reconciler plan`.",
                 )
+    if options["refresh_only"]:
+        given = {"a saved plan": planfile is not None, "--resume": resumed is not None}
+        given |= {"--replace": bool(options["replaces"]), "--refresh=none": options["refresh"] == "none"}
+        for name in (name for name, there in given.items() if there):
+            raise UsageError(f"--refresh-only and {name} do not go together")
     session = Session.open(context, **options)
     plan = read_plan(planfile, key=options["require_signature"]) if planfile is not None else None
     specs = session.specs(exact_revision=True)
@@ -93,6 +103,11 @@ async def _apply(
                 planned = await stack.resume(options["resume"], specs)
                 output.lines([f"Resuming run {options['resume']}: {_steps(planned)} left."])
                 output.lines([summary_line(summary(planned.plan.changes))])
+            elif options["refresh_only"]:
+                planned = await stack.accept(specs, plan_options(options))
+                show_plan(output, plan_view(planned.plan))
+                if planned.plan.changes:
+                    output.lines(["Only the state is to change; no platform is touched."])
             else:
                 planned = await stack.plan(specs, plan_options(options))
                 show_plan(output, plan_view(planned.plan))
@@ -111,7 +126,8 @@ async def _apply(
                 "`reconciler apply --expect sha256:…`.",
             ):
                 return Exit.ERROR
-            report = await carry_out(session, stack, planned, lock, progress, signals, options, "apply")
+            verb = "apply --refresh-only" if options["refresh_only"] else "apply"
+            report = await carry_out(session, stack, planned, lock, progress, signals, options, verb)
     return finish(output, report, signals.received)
 
 

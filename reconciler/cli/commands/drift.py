@@ -11,13 +11,13 @@ import click
 
 from reconciler.cli.baseline import read_baseline
 from reconciler.cli.context import Context, Exit, exit_code
-from reconciler.cli.options import common, locking, option
+from reconciler.cli.options import common, locking, option, running
 from reconciler.cli.session import Session, now, run_async, seconds_now
 from reconciler.cli.watching import Gauges, counts, view_of, write_documents
 from reconciler.core.model import SpecSet, State
 from reconciler.core.report import DriftReport
 from reconciler.engine.drift import drift
-from reconciler.errors import ReconcilerError, SpecErrors, StateError
+from reconciler.errors import ReconcilerError, SpecErrors, StateError, UsageError
 from reconciler.render.text import drift_lines
 from reconciler.state.drift_record import DriftRecord, load_record, recording, save_record
 
@@ -25,6 +25,7 @@ from reconciler.state.drift_record import DriftRecord, load_record, recording, s
 @click.command("drift")
 @common
 @locking
+@running
 @option("--json-out", type=click.Path(dir_okay=False), help="Write the JSON view to a file.")
 @option(
     "--markdown-out", type=click.Path(dir_okay=False), help="Write it as Markdown, for an issue or a chat."
@@ -42,21 +43,29 @@ from reconciler.state.drift_record import DriftRecord, load_record, recording, s
     type=click.Path(dir_okay=False),
     help="Write gauges for Prometheus' textfile collector, also when it fails.",
 )
+@option(
+    "--heal",
+    "healing",
+    is_flag=True,
+    help="First put back what was last applied, as far as [policy] heal allows; asks before.",
+)
 @option("--notify", "notifying", is_flag=True, help="Tell every [[notify]] what is new to it.")
 @click.pass_obj
 def command(context: Context, /, **options: Any) -> int:
-    """Compare the platforms with what was last applied. For cron: reads only.
+    """Compare the platforms with what was last applied. For cron: reads only, without --heal.
 
     Exit code 0: in sync. 2: drift. 8: something could not be read, and nothing is said of it.
     """
     gauges = Gauges(options["metrics_out"])
     try:
         session = Session.open(context, **options)
+        healed = _healed(session, options) if options["healing"] else Exit.DONE
         view, code = _watch(session, gauges, options)
     except Exception as error:
         with contextlib.suppress(ReconcilerError):  # what went wrong first is what to say
             gauges.write(exit_code(error, "drift") if isinstance(error, ReconcilerError) else Exit.ERROR)
         raise
+    code = healed or code
     gauges.write(code)
     output = context.output
     output.lines(drift_lines(view, output.palette, width=output.width, quiet=output.quiet))
@@ -70,6 +79,18 @@ def command(context: Context, /, **options: Any) -> int:
         unread=len(view["unread"]),
     )
     return code
+
+
+def _healed(session: Session, options: Mapping[str, Any]) -> int:
+    """The exit code of putting drift back; 0 also where nothing was to be done."""
+    if options["baseline"]:
+        raise UsageError(
+            "--heal and --baseline do not go together",
+            hint="What is to stay as it is goes into [[accept_drift]], with an owner and a last day.",
+        )
+    from reconciler.cli.healing import heal
+
+    return heal(session, options)
 
 
 def _watch(session: Session, gauges: Gauges, options: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
