@@ -50,6 +50,7 @@ __all__ = [
     "RunSummary",
     "SecretSource",
     "SpecReading",
+    "SpecWriting",
     "StateBackend",
     "Surplus",
     "Traffic",
@@ -179,6 +180,20 @@ class SpecReading:
     problems: tuple[Problem, ...] = ()
     warnings: tuple[str, ...] = ()
     files: tuple[FilePath, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SpecWriting:
+    """The table of a spec that a provider makes of an object's attributes.
+
+    ``to_fill`` are places of secret references that nobody can know: what
+    stands there is a name that a person gives a meaning. ``left_out`` are
+    fields that a spec cannot say, each with why.
+    """
+
+    table: Mapping[str, Any]
+    to_fill: tuple[Path, ...] = ()
+    left_out: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,6 +402,14 @@ class ProviderPlugin(Protocol):
 
     def read_spec(self, kind: str, table: Mapping[str, Any], place: Place) -> SpecReading:
         """What one spec's table (shared fields and the platform's own, merged) asks for."""
+
+    def write_spec(self, kind: str, attributes: Mapping[str, Any], place: Place) -> SpecWriting:
+        """The way back of `read_spec`: the table that gives these attributes, without what is usual.
+
+        *attributes* are live ones, or those of a record; references to objects
+        of the stack may be ``$ref`` or ``$id``. What `read_spec` makes of the
+        table means the same, but for what is ``left_out`` and for secrets.
+        """
 
     def spec_schema(self, kind: str) -> Mapping[str, Any]:
         """JSON Schema of that table."""

@@ -15,6 +15,7 @@ from reconciler.core.ports import (
     Provider,
     ResourceKind,
     SpecReading,
+    SpecWriting,
 )
 from reconciler.providers.runai.kinds import KINDS
 from reconciler.providers.runai.settings import Settings
@@ -50,6 +51,12 @@ class RunaiPlugin:
         from reconciler.providers.runai.spec import read_spec
 
         return read_spec(kind, table, place)
+
+    def write_spec(self, kind: str, attributes: Mapping[str, Any], place: Place) -> SpecWriting:
+        """See `ProviderPlugin.write_spec`."""
+        from reconciler.providers.runai.spec import write_spec
+
+        return write_spec(kind, attributes, place)
 
     def spec_schema(self, kind: str) -> Mapping[str, Any]:
         """See `ProviderPlugin.spec_schema`."""

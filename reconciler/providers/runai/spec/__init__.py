@@ -8,5 +8,6 @@ file has to be checked.
 from __future__ import annotations
 
 from reconciler.providers.runai.spec.reading import MODELS, read_spec, schema
+from reconciler.providers.runai.spec.writing import write_spec
 
-__all__ = ["MODELS", "read_spec", "schema"]
+__all__ = ["MODELS", "read_spec", "schema", "write_spec"]

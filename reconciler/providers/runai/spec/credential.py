@@ -19,7 +19,7 @@ def _secrets(value: Any) -> Any:
     return value
 
 
-_CREDENTIAL_FIELDS: Mapping[str, tuple[str, ...]] = {
+CREDENTIAL_FIELDS: Mapping[str, tuple[str, ...]] = {
     "generic-secret": ("data",),
     "docker-registry": ("url", "user", "password"),
     "access-key": ("access_key_id", "secret_access_key"),
@@ -44,7 +44,7 @@ _CREDENTIAL_WORDS = {
 class Credential(Scoped):
     """A Run:ai credential. Its secret values are references, never values."""
 
-    type: Annotated[str, translated(_CREDENTIAL_WORDS, _CREDENTIAL_FIELDS)] = Field(
+    type: Annotated[str, translated(_CREDENTIAL_WORDS, CREDENTIAL_FIELDS)] = Field(
         description="generic-secret, docker-registry, access-key, password or ngc-api-key."
     )
     data: Annotated[dict[str, SecretReference], BeforeValidator(_secrets), Field(min_length=1)] | None = (
@@ -67,8 +67,8 @@ class Credential(Scoped):
             yield Conflict(("data",), "a key must not be empty", "Name it.", ("data", ""))
         for key in marking(self.data or ()):
             yield Conflict(("data",), f"{key!r} cannot be a key", "No `$` in front.", ("data", key))
-        wanted = _CREDENTIAL_FIELDS[self.type]
-        every = dict.fromkeys(name for names in _CREDENTIAL_FIELDS.values() for name in names)
+        wanted = CREDENTIAL_FIELDS[self.type]
+        every = dict.fromkeys(name for names in CREDENTIAL_FIELDS.values() for name in names)
         given = [name for name in every if getattr(self, name) is not None]
         if self.existing_secret_name is not None:
             fields = ("existing_secret_name", "type", *every)

@@ -10,7 +10,7 @@ from reconciler.core.reading import Table, refuse
 from reconciler.providers.runai import api
 from reconciler.providers.runai.spec.words import Count, Port, Positive, Text, Values, translated
 
-_TOOL_WORDS = {
+TOOL_WORDS = {
     "jupyter": "jupyter-notebook",
     "jupyterlab": "jupyter-notebook",
     "jupyter-lab": "jupyter-notebook",
@@ -44,7 +44,7 @@ TOOLS = (
 """The tools as people are told to write them."""
 
 
-_TOOL_TITLES = {
+TOOL_TITLES = {
     "jupyter-notebook": "Jupyter",
     "tensorboard": "TensorBoard",
     "visual-studio-code": "VS Code",
@@ -59,7 +59,7 @@ _TOOL_TITLES = {
 }
 
 
-_TOOL_PORTS = {
+TOOL_PORTS = {
     "jupyter-notebook": 8888,
     "tensorboard": 6006,
     "visual-studio-code": 8080,
@@ -86,7 +86,7 @@ _ALL_TOOLS = (*api.INTERNAL_TOOL_TYPES, *api.EXTERNAL_TOOL_TYPES)
 class Tool(Table):
     """A tool and how it is reached. A bare name stands for the tool's usual connection and port."""
 
-    type: Annotated[str, translated(_TOOL_WORDS, _ALL_TOOLS, TOOLS)] = Field(
+    type: Annotated[str, translated(TOOL_WORDS, _ALL_TOOLS, TOOLS)] = Field(
         description="jupyter, tensorboard, vscode, rstudio, mlflow, pycharm, matlab, chatbot-ui, custom; "
         "wandb and comet are external."
     )
@@ -105,16 +105,16 @@ class Tool(Table):
         if self.type in api.EXTERNAL_TOOL_TYPES:
             if self.url is None:
                 raise refuse(
-                    f"{_TOOL_TITLES[self.type]} needs its `url`",
+                    f"{TOOL_TITLES[self.type]} needs its `url`",
                     f'{{ type = "{self.type}", url = "https://…/${{WANDB_PROJECT}}" }}',
                 )
             if self.connection is not None or self.container_port is not None or self.custom:
                 raise refuse(
-                    f"{_TOOL_TITLES[self.type]} runs outside: it has a `url`, no connection and no port",
+                    f"{TOOL_TITLES[self.type]} runs outside: it has a `url`, no connection and no port",
                     "Remove `connection`, `container_port` and `custom`.",
                 )
         else:
-            if self.container_port is None and self.type not in _TOOL_PORTS:
+            if self.container_port is None and self.type not in TOOL_PORTS:
                 raise refuse(f"a {self.type} tool needs its `container_port`", "Add `container_port = …`.")
             if self.url is not None and self.connection not in (None, "external-url"):
                 raise refuse(f"`url` goes with an external URL, not with {self.connection}", "Remove one.")
@@ -127,7 +127,7 @@ class Tool(Table):
     @property
     def title(self) -> str:
         """The name that users see."""
-        return self.name or _TOOL_TITLES[self.type]
+        return self.name or TOOL_TITLES[self.type]
 
     def canonical(self) -> Values:
         """As the attributes hold it."""
@@ -136,7 +136,7 @@ class Tool(Table):
         table: Values = {
             "type": self.type,
             "connection": self.connection or "external-url",
-            "container_port": self.container_port or _TOOL_PORTS[self.type],
+            "container_port": self.container_port or TOOL_PORTS[self.type],
         }
         if self.custom or self.url is not None:
             table["custom"] = True
