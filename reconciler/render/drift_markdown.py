@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from reconciler.render.characters import printable
+from reconciler.render.difference import quoted
 from reconciler.render.markup import code
-from reconciler.render.text import acceptance_words, quoted
+from reconciler.render.text import acceptance_words
 
 __all__ = ["MOST_BYTES", "drift_markdown"]
 

@@ -18,7 +18,7 @@ import contextlib
 import itertools
 import json
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,7 +41,9 @@ from reconciler.core.model import (
 )
 from reconciler.core.policy import Policy
 from reconciler.core.ports import Fact, Journal, Lock, Refusal, ResourceKind
-from reconciler.core.report import RunReport, Settlement
+from reconciler.core.report import DriftReport, RunReport, Settlement
+from reconciler.engine.drift import drift
+from reconciler.engine.read_only import ReadOnly
 from reconciler.engine.secrets import Secrets
 from reconciler.engine.stack import Planned, PlanOptions, Stack
 from reconciler.engine.writes import differing
@@ -366,6 +368,13 @@ class Laboratory:
         """``apply --resume RUN``."""
         self.settle()
         return self.carry_out(run(self.stack().resume(past, specs(text))))
+
+    def drift(self, text: str | None = None, **settings: Any) -> DriftReport:
+        """``drift``, with platforms that can be read and not be written to; *text* are the specs."""
+        readers = {self.provider.name: ReadOnly(self.provider)}
+        planner = replace(self.stack().planner(), readers=readers)
+        wanted = specs(text) if text is not None else None
+        return run(drift(planner, self.stack().remembered(), wanted, **settings))
 
     def verify(self, planned: Planned, text: str) -> Planned:
         """Whether a saved plan still holds."""

@@ -32,14 +32,6 @@ def shown(path: Any, value: Any) -> bool:
     return True
 
 
-def drifted(lab: Laboratory, text: str | None = None, **settings: Any) -> DriftReport:
-    """``drift``, with platforms that can be read and not be written to; *text* are the specs."""
-    readers = {lab.provider.name: ReadOnly(lab.provider)}
-    planner = replace(lab.stack().planner(), readers=readers)
-    wanted = specs(text) if text is not None else None
-    return run(drift(planner, lab.stack().remembered(), wanted, **settings))
-
-
 def told(report: DriftReport) -> list[str]:
     """A line for each that differs: its name, and its fields or that it is gone."""
     return [
@@ -70,7 +62,7 @@ def test_drift_is_what_differs_from_what_we_applied(case: str) -> None:
     lab.apply("box a size=1 colour=white\nbox b size=1\nkey k secret=$HUB")
     lab.hand(hand)
     calls = len(lab.provider.calls)
-    report = drifted(lab)
+    report = lab.drift()
     assert (told(report), report.checked) == (expected, 3)
     assert {call.split()[0] for call in lab.provider.calls[calls:]} <= {"list", "read"}
 
@@ -80,7 +72,7 @@ def test_a_drifted_field_says_what_we_applied_and_what_is_there() -> None:
     lab = Laboratory()
     lab.apply("box a size=1")
     lab.hand("edit box.a size=7")
-    (one,) = drifted(lab).drifted
+    (one,) = lab.drift().drifted
     (field,) = one.fields
     assert (field.before, field.after, one.live is not None) == (1, 7, True)
 
@@ -89,7 +81,7 @@ def test_objects_that_nobody_manages_are_listed_and_the_vendors_are_not() -> Non
     """Of the kinds that we manage something of; what we left behind ourselves is ours."""
     lab = laboratory_with_leftover()
     lab.hand("put tower.theirs size=1\nput tower.vendors size=1\nvendor tower.vendors\nput key.k note=x")
-    report = drifted(lab)
+    report = lab.drift()
     assert [(platform, remote.attributes["name"]) for platform, remote in report.unmanaged] == [
         ("fake", "theirs")
     ]
@@ -100,7 +92,7 @@ def test_an_incomplete_listing_is_told() -> None:
     lab = Laboratory()
     lab.apply("box a size=1")
     lab.hand("hide box.a")
-    assert drifted(lab).warnings == (
+    assert lab.drift().warnings == (
         "fake: the listing of box left out 1 that exist; they were read one by one",
     )
 
@@ -112,7 +104,7 @@ def test_what_could_not_be_read_is_told_with_why_and_the_rest_is_compared() -> N
     lab.hand("hide box.a\nedit box.b size=7\nput wall.theirs note=x")
     lab.provider.fail["read id-1"] = Forbidden("no")
     lab.provider.fail["list wall"] = Unavailable("cannot connect")
-    report = drifted(lab)
+    report = lab.drift()
     assert (told(report), report.checked, report.unmanaged) == (["b size"], 2, ())
     assert [(str(one.address or ""), one.kind, one.why) for one in report.unread] == [
         ("fake.box.a", "box", "fake.box.a (id id-1) is not in the listing, and reading it is not permitted"),
@@ -127,12 +119,12 @@ def test_a_platform_that_cannot_be_asked_at_all_is_an_error_of_drift() -> None:
     lab.apply("box a size=1")
     lab.provider.fail["list box"] = Unavailable("cannot connect")
     with pytest.raises(Unavailable):
-        drifted(lab)
+        lab.drift()
     lab.provider.fail.clear()
     lab.hand("hide box.a")
     lab.provider.fail["read id-1"] = Forbidden("no")
     with pytest.raises(ListingIncomplete):
-        drifted(lab)
+        lab.drift()
     planner = replace(lab.stack().planner(), readers={})
     with pytest.raises(PlanImpossible, match=r"which reconciler\.toml does not name"):
         run(drift(planner, lab.backend.load()))
@@ -189,7 +181,7 @@ def test_every_drifted_field_has_its_cause(case: str) -> None:
     lab = Laboratory()
     lab.apply(applied)
     lab.hand(hand)
-    report = drifted(lab, wanted)
+    report = lab.drift(wanted)
     assert [
         (one.address.name, str(field.path[0]), str(field.cause))
         for one in report.drifted
@@ -201,7 +193,7 @@ def test_a_pending_change_is_no_drift() -> None:
     """What the specs are ahead of is told by address and action, whatever is live."""
     lab = Laboratory()
     lab.apply("box a size=1\nbox b size=1\nbox c shape=round\nbox d size=1\nstone s version=1")
-    report = drifted(lab, "box a size=2\nbox c shape=flat\nbox d size=1\nbox e size=1")
+    report = lab.drift("box a size=2\nbox c shape=flat\nbox d size=1\nbox e size=1")
     assert report.drifted == ()
     assert [
         (one.address.name, str(one.action), [str(field.path[0]) for field in one.fields])
@@ -220,8 +212,8 @@ def test_without_specs_nothing_is_said_of_pending_changes() -> None:
     lab = Laboratory()
     lab.apply("box a size=1")
     lab.hand("edit box.a size=7")
-    assert (drifted(lab).pending, told(drifted(lab))) == (None, ["a size"])
-    report = drifted(lab, "moved box.a box.b\nbox a size=1\nbox b size=1")
+    assert (lab.drift().pending, told(lab.drift())) == (None, ["a size"])
+    report = lab.drift("moved box.a box.b\nbox a size=1\nbox b size=1")
     assert (report.pending, told(report)) == (None, ["a size"])
     assert report.warnings == ("pending changes are not known: [[moved]]: fake.box.a is still in the specs",)
 
@@ -234,13 +226,13 @@ def test_who_changed_it_is_told_where_the_platform_says_so(count: int) -> None:
     lab.hand("\n".join(f"edit box.b{number} size=7" for number in range(count)))
     lab.provider.details = {"updated_by": "ann@example.com", "updated_at": "2026-01-01T00:00:00Z"}
     lab.provider.calls.clear()
-    report = drifted(lab)
+    report = lab.drift()
     assert {(one.changed_by, one.changed_at) for one in report.drifted} == {
         ("ann@example.com", "2026-01-01T00:00:00Z")
     }
     assert lab.provider.calls == ["list box", "read id-1" if count == 1 else "list box"]
     lab.provider.fail[len(lab.provider.calls) + 2] = Unavailable("no")
-    assert {(one.changed_by, one.changed_at) for one in drifted(lab).drifted} == {("", "")}
+    assert {(one.changed_by, one.changed_at) for one in lab.drift().drifted} == {("", "")}
 
 
 # --- accepted drift ---
@@ -273,7 +265,7 @@ def test_an_acceptance_is_about_the_fields_that_it_names(case: str) -> None:
     lab.hand('edit box.a size=7 tools={"x":{"port":2}} parts=[{"n":1},{"n":3}]')
     if "list" not in case:
         lab.hand('edit box.a parts=[{"n":1},{"n":2}]')
-    (one,) = drifted(lab, accepted=[acceptance], day="2026-06-30").drifted
+    (one,) = lab.drift(accepted=[acceptance], day="2026-06-30").drifted
     assert [f"a {dotted(path)}" for path in sorted(one.accepted)] == expected
 
 
@@ -291,12 +283,12 @@ def test_an_acceptance_that_no_drift_needs_is_told() -> None:
     lab.apply("box a size=1\nkey k secret=$HUB")
     idle = accepting("fake.box.a", "size")
     told = "[[accept_drift]] fake.box.a size: no drift needs it; remove it"
-    assert drifted(lab, accepted=[idle]).warnings == (told,)
+    assert lab.drift(accepted=[idle]).warnings == (told,)
     lab.hand("edit box.a size=7")
-    assert drifted(lab, accepted=[idle]).warnings == ()
+    assert lab.drift(accepted=[idle]).warnings == ()
     lab.hand("edit box.a size=1\nhide box.a")
     lab.provider.fail["read id-1"] = Unavailable("no")
-    assert drifted(lab, accepted=[idle]).warnings == ()
+    assert lab.drift(accepted=[idle]).warnings == ()
 
 
 def test_an_object_that_is_gone_is_never_accepted() -> None:
@@ -304,7 +296,7 @@ def test_an_object_that_is_gone_is_never_accepted() -> None:
     lab = Laboratory()
     lab.apply("box a size=1")
     lab.hand("delete box.a")
-    (one,) = drifted(lab, accepted=[accepting("*", "*")], day="2026-01-01").drifted
+    (one,) = lab.drift(accepted=[accepting("*", "*")], day="2026-01-01").drifted
     assert (one.gone, dict(one.accepted)) == (True, {})
 
 

@@ -7,7 +7,6 @@ from engine.laboratory import Laboratory, address, run
 
 from reconciler.core.model import Reversal
 from reconciler.core.ports import Surplus
-from reconciler.engine.drift import drift as compare_live
 from reconciler.errors import PlanImpossible, Rejected
 
 
@@ -49,7 +48,7 @@ def test_what_only_apply_needs_is_remembered_and_never_compared() -> None:
     assert lab.record("scroll.song").attributes["source"] == "there"
     assert "source" not in lab.provider.world()["scroll.song"]
     lab.provider.edit(lab.id_of("scroll.song"), text="other")
-    (found,) = run(compare_live(lab.stack().planner(), lab.backend.load())).drifted
+    (found,) = lab.drift().drifted
     assert [one.path for one in found.fields] == [("text",)]
 
 

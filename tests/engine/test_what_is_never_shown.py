@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from engine.laboratory import Laboratory, address, run
+from engine.laboratory import Laboratory, address
 
 from reconciler.core.model import Reversal
 from reconciler.errors import OutcomeUnknown, PlanImpossible, Rejected
@@ -28,7 +28,7 @@ def test_what_is_never_shown_is_compared_with_what_was_sent_last() -> None:
         "replace well.old (depth can only be set at creation) depth"
     ]
     lab.provider.edit(lab.id_of("well.old"), lining="mud")
-    assert run(lab.stack().drift()).drifted == ()
+    assert lab.drift().drifted == ()
 
 
 def test_what_is_never_shown_comes_back_in_a_rollback() -> None:
@@ -141,7 +141,7 @@ def test_what_others_put_into_a_table_that_only_grows_is_not_ours() -> None:
     lab.apply('wall north marks={"a":1}')
     lab.provider.edit(lab.id_of("wall.north"), marks={"a": 1, "template": 2})
     assert lab.plan('wall north marks={"a":1}').plan.is_empty
-    assert run(lab.stack().drift()).drifted == ()
+    assert lab.drift().drifted == ()
     lab.apply('wall north marks={"a":2}')
     lab.provider.edit(lab.id_of("wall.north"), marks={"a": 3, "template": 2})
     assert lab.changes(lab.plan('wall north marks={"a":2}')) == [
