@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+from pathlib import Path
+
 from harness import LAB, Project
+
+REPOSITORY = Path(__file__).parent.parent
 
 
 def test_plan_apply_and_nothing_left_to_do(project: Project) -> None:
@@ -31,3 +37,27 @@ def test_a_hand_edit_shows_as_drift_and_is_put_back(project: Project) -> None:
     project.run("apply", "--auto-approve").succeeded()
     assert project.hand().named("lab")["spec"]["image"] == "python:3.11"
     assert project.run("drift").code == 0
+
+
+def test_the_stack_of_this_repository_is_on_three_platforms(project: Project) -> None:
+    """One spec on all of them; applied, nothing is left to do, and each platform's requests are counted."""
+    shutil.copytree(
+        REPOSITORY / "states" / "dev",
+        project.path,
+        dirs_exist_ok=True,
+        ignore=shutil.ignore_patterns(".reconciler"),
+    )
+    project.run("apply", "--auto-approve").succeeded()
+    assert {
+        "runai.environment.evaluation",
+        "azureml.environment.evaluation",
+        "aenv.environment.evaluation",
+        "aenv.service.swe-sandbox",
+    } <= project.remembered().keys()
+    again = project.run("plan", "--detailed-exitcode").succeeded()
+    assert again.out == "No changes. Your infrastructure matches the configuration.\n"
+    project.run("drift", "--metrics-out", "drift.prom").succeeded()
+    calls = re.findall(
+        r'drift_api_calls\{.*platform="(\w+)"\} (\d+)', (project.path / "drift.prom").read_text()
+    )
+    assert {name: int(count) > 0 for name, count in calls} == {"aenv": True, "azureml": True, "runai": True}

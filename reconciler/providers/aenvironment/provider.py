@@ -117,6 +117,7 @@ class AenvironmentProvider:
                 verify=True if embedded else trust(settings.ca_file),
                 clock=context.clock,
                 random=context.random,
+                traffic=context.traffic,
             )
 
         services = settings.endpoint if settings.is_embedded else settings.api_service

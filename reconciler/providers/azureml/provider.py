@@ -104,6 +104,7 @@ class AzuremlProvider:
                 verify=verify,
                 clock=context.clock,
                 random=context.random,
+                traffic=context.traffic,
             )
 
         cloud = CLOUDS[settings.cloud]
