@@ -16,6 +16,7 @@ import random
 import signal
 import socket
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -133,15 +134,20 @@ def _arm(trouble: Trouble, memory: Path, count: list[int]) -> None:
     numbers = itertools.count(1)
     disk = _Disk(memory, real) if trouble.kind == "power cut" else None
 
+    dying: list[int] = []
+
     def die() -> None:
+        dying.append(threading.get_ident())
         if disk is not None:
-            for name, function in real.items():
-                setattr(os, name, function)
             disk.lose(random.Random(trouble.seed))
         os.kill(os.getpid(), signal.SIGKILL)
 
     def seen(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(*arguments: Any, **settings: Any) -> Any:
+            if dying:
+                if dying[0] != threading.get_ident():
+                    threading.Event().wait()  # the power is gone for all threads at once
+                return call(*arguments, **settings)
             number = next(numbers)  # threads call, too
             count[0] = max(count[0], number)
             here = number == trouble.at and trouble.kind in ("kill", "power cut")
