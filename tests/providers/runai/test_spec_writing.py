@@ -94,7 +94,7 @@ def test_a_spec_says_only_what_is_not_usual() -> None:
             "Board": {
                 "type": "tensorboard",
                 "connection": "node-port",
-                "container_port": 7000,
+                "container_port": 70,
                 "custom": True,
             },
             "W": {"type": "wandb", "url": "https://wandb.example.com"},
@@ -107,7 +107,7 @@ def test_a_spec_says_only_what_is_not_usual() -> None:
         },
         "inference_endpoint": {
             "protocol": "http",
-            "serving_port": 8000,
+            "serving_port": 80,
             "name": "endpoint",
             "type": "custom",
         },
@@ -132,7 +132,7 @@ def test_a_spec_says_only_what_is_not_usual() -> None:
                     "type": "tensorboard",
                     "name": "Board",
                     "connection": "node-port",
-                    "container_port": 7000,
+                    "container_port": 70,
                     "custom": True,
                 },
                 {"type": "wandb", "name": "W", "url": "https://wandb.example.com"},

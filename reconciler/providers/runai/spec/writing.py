@@ -126,12 +126,12 @@ def _environment(values: Mapping[str, Any]) -> Values:
         table["environment_variables"] = {name: _variable(one) for name, one in variables.items()}
     if tools := values.get("tools"):
         table["tools"] = [_tool(name, one) for name, one in tools.items()]
-    if endpoint := values.get("inference_endpoint"):
+    if (endpoint := values.get("inference_endpoint")) is not None:
         usual = InferenceEndpoint(serving_port=1).model_dump()
         table["inference_endpoint"] = {
             key: value for key, value in endpoint.items() if key == "serving_port" or value != usual.get(key)
         }
-    if probe := values.get("readiness_probe"):
+    if (probe := values.get("readiness_probe")) is not None:
         table["readiness_probe"] = {k: v for k, v in probe.items() if (k, v) != ("scheme", "HTTP")}
     return table
 
