@@ -6,6 +6,7 @@ import contextlib
 import difflib
 import errno
 import importlib
+import keyword
 import os
 import signal
 import sys
@@ -32,6 +33,7 @@ _COMMANDS: Final = {
     "apply": "Carry out a plan.",
     "destroy": "Delete all that the stack manages.",
     "drift": "Compare the platforms with what was last applied.",
+    "import": "Take live objects under management.",
     "list": "Show the environments: live, desired and managed.",
     "show": "Show a resource, a saved plan or a past run.",
     "export": "Write a resource in its vendor's own format.",
@@ -69,7 +71,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        module = importlib.import_module(f"reconciler.cli.commands.{cmd_name}")
+        name = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        module = importlib.import_module(f"reconciler.cli.commands.{name}")
         command: click.Command = module.command
         return command
 

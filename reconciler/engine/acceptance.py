@@ -7,13 +7,12 @@ forgotten. What the specs say is another matter, and the next plan's.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-from reconciler.core.attributes import SECRET, Attributes, marked
+from reconciler.core.attributes import Attributes
 from reconciler.core.diff import drifted, fingerprint
 from reconciler.core.model import (
     Action,
@@ -33,9 +32,10 @@ from reconciler.core.ports import ResourceKind
 from reconciler.engine.decisions import Planner
 from reconciler.engine.planning import Planned
 from reconciler.engine.refresh import refresh
+from reconciler.engine.secrets import learn
 from reconciler.engine.selection import PlanOptions
 from reconciler.engine.writes import differing
-from reconciler.errors import PlanImpossible, SecretUnavailable
+from reconciler.errors import PlanImpossible
 
 __all__ = ["accepting"]
 
@@ -54,7 +54,7 @@ async def accepting(planner: Planner, state: State, options: PlanOptions, *, dig
     partial: list[str] = []
     seen: dict[ResourceAddress, str] = {}
     _check_targets(options, state)
-    _learn_secrets(planner, state)
+    learn(planner.secrets, state.resources.values())
     for address in sorted(state.resources):
         record = state.resources[address]
         kind = planner.readers[address.platform].kinds[address.kind]
@@ -107,14 +107,6 @@ def _check_targets(options: PlanOptions, state: State) -> None:
     for glob in options.targets:
         if not any(fnmatchcase(str(address), glob) for address in state.resources):
             raise PlanImpossible(f"--target {glob}: the state has no resource of such an address")
-
-
-def _learn_secrets(planner: Planner, state: State) -> None:
-    """Know the values behind the state's references, so that none is recorded where somebody typed it in."""
-    for record in state.resources.values():
-        for _, reference in marked(record.attributes.values_, SECRET):
-            with contextlib.suppress(SecretUnavailable):
-                planner.secrets.value(reference)
 
 
 def _chosen(address: ResourceAddress, options: PlanOptions) -> bool:

@@ -7,19 +7,21 @@ is needed, compared by a keyed hash, and kept out of every text by `Secrets.mask
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
-from reconciler.core.attributes import SECRET
+from reconciler.core.attributes import SECRET, marked
+from reconciler.core.model import ResourceState
 from reconciler.errors import SecretUnavailable
 
-__all__ = ["Secrets", "keyed_hash"]
+__all__ = ["Secrets", "keyed_hash", "learn"]
 
 HIDDEN: Final = "(secret)"
 _SHORTEST_MASKED: Final = 4
@@ -140,6 +142,17 @@ class Secrets:
                 return {SECRET: self._references[value]}
             return self.mask(value)
         return value
+
+
+def learn(secrets: Secrets, records: Iterable[ResourceState]) -> None:
+    """Know the values behind the references of *records*, as far as they can be had.
+
+    Before something live is kept: nobody else can tell that somebody typed one of them in by hand.
+    """
+    for record in records:
+        for _, reference in marked(record.attributes.values_, SECRET):
+            with contextlib.suppress(SecretUnavailable):
+                secrets.value(reference)
 
 
 def describe(reference: Mapping[str, Any]) -> str:
