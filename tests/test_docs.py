@@ -30,10 +30,13 @@ from reconciler.providers.runai.spec.environment import WorkloadTypes
 from reconciler.providers.runai.spec.tools import TOOLS, InferenceEndpoint, ReadinessProbe, Tool
 from reconciler.providers.runai.spec.variables import EnvironmentVariable
 from reconciler.specs.config_model import (
+    AcceptedDriftTable,
     ApplyTable,
     ConfigModel,
     MovedTable,
+    NotifyTable,
     PolicyTable,
+    Reference,
     StackTable,
     StateTable,
 )
@@ -59,6 +62,9 @@ DOCUMENTED: list[type[BaseModel]] = [
     PolicyTable,
     ApplyTable,
     MovedTable,
+    AcceptedDriftTable,
+    NotifyTable,
+    Reference,
     ConfigModel,
 ]
 
@@ -141,7 +147,9 @@ def test_the_spec_in_the_readme_is_valid(project: Project) -> None:
     assert "Plan: 3 to add, 0 to change, 0 to destroy." in planned.out
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/specs.md", "docs/azureml.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "docs/azureml.md", "docs/drift.md", "docs/specs.md"]
+)
 def test_every_toml_block_parses(document: str) -> None:
     """TOML in the documents is TOML."""
     for block in re.findall(r"^```toml\n(.*?)^```", (ROOT / document).read_text(), re.MULTILINE | re.DOTALL):
