@@ -147,9 +147,7 @@ def test_the_spec_in_the_readme_is_valid(project: Project) -> None:
     assert "Plan: 3 to add, 0 to change, 0 to destroy." in planned.out
 
 
-@pytest.mark.parametrize(
-    "document", ["README.md", "docs/azureml.md", "docs/drift.md", "docs/specs.md"]
-)
+@pytest.mark.parametrize("document", ["README.md", "docs/azureml.md", "docs/drift.md", "docs/specs.md"])
 def test_every_toml_block_parses(document: str) -> None:
     """TOML in the documents is TOML."""
     for block in re.findall(r"^```toml\n(.*?)^```", (ROOT / document).read_text(), re.MULTILINE | re.DOTALL):

@@ -12,8 +12,8 @@ from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from reconciler.core.model import ResourceAddress
-from reconciler.errors import ReconcilerError
 from reconciler.core.plaintext import suspicions
+from reconciler.errors import ReconcilerError
 from reconciler.specs.folder import CONTROL
 
 __all__ = ["file_stem", "imported_text", "plain_secrets_in", "spec_text", "updated_text"]

@@ -308,3 +308,18 @@ def test_every_document_in_one_run(watched: Project) -> None:
     assert '~ image = "python:3.11" -> "python:3.10"' in case.text
     del files["metrics"]
     assert {stat.S_IMODE((watched.path / name).stat().st_mode) for name in files.values()} == {0o600}
+
+
+def test_no_document_has_a_secret_that_somebody_typed_in(watched: Project) -> None:
+    """Nor what is kept beside the state: that it changed is all that is told."""
+    secret = "hf_" + "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3z"
+    watched.write("lab.toml", LAB.replace("\n\n", '\n\n[environment_variables]\nMODE = "a"\n\n', 1))
+    watched.run("apply", "--auto-approve").succeeded()
+    watched.hand().edit("lab", environmentVariables=[{"name": "MODE", "value": secret}])
+    words = [f"--{name}-out={name}.out" for name in ("json", "markdown", "junit", "metrics")]
+    said = watched.run("drift", "-v", *words)
+    assert (said.code, "MODE changed (secret)" in said.out) == (2, True)
+    written = [path.read_text() for path in watched.path.glob("*.out")]
+    written.append((watched.path / ".reconciler" / "drift.json").read_text())
+    assert len(written) == 5
+    assert not any(secret in text for text in (*written, said.out, said.err))

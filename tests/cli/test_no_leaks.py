@@ -108,17 +108,12 @@ def test_nothing_is_written_of_a_secret(secretive: Project, loud: tuple[str, ...
             ("show", "saved.plan", "--format", form)
             for form in ("json", "terraform-json", "markdown", "html")
         ),
-        (
-            "drift",
-            "--json-out",
-            "d.json",
-            "--markdown-out",
-            "d.md",
-            "--junit-out",
-            "d.xml",
-            "--metrics-out",
-            "d",
-        ),
+        ("drift", "--json-out", "d.json", "--markdown-out", "d.md", "--junit-out", "d.xml"),
+        ("drift", "--metrics-out", "d.prom"),
+        ("drift", "--heal", "--auto-approve"),
+        ("apply", "--refresh-only", "--auto-approve"),
+        ("import", "--all"),
+        ("import", "--update", "runai.credential.first"),
         ("history",),
         ("state", "pull"),
         ("state", "show", "runai.credential.second"),
