@@ -19,11 +19,12 @@ FLOORS: Mapping[str, set[str]] = {
     "specs": {"core", "errors"},
     "state": {"core", "errors"},
     "providers": {"core", "errors"},
+    "forges": {"core", "errors", "providers"},
     "notify": {"core", "errors", "providers"},
     "render": {"core", "errors"},
     "engine": {"core", "errors", "state"},
     "testing": {"core", "errors", "state"},
-    "cli": {"core", "errors", "specs", "state", "providers", "notify", "render", "engine", ""},
+    "cli": {"core", "errors", "specs", "state", "providers", "forges", "notify", "render", "engine", ""},
     "__main__": {"cli"},
     "": set(),  # reconciler/__init__.py
 }
@@ -116,8 +117,8 @@ def broken(root: Path) -> list[str]:
             target = floor_of(tuple(rest))
             if target != floor and target not in FLOORS[floor]:
                 wrong.append(f"{at}: {floor or 'the package'} may not import {target or 'the package'}")
-            if floor == "notify" and target == "providers" and rest[1:2] != ["http"]:
-                wrong.append(f"{at}: notify may import the HTTP door of providers, and nothing else of them")
+            if floor in ("forges", "notify") and target == "providers" and rest[1:2] != ["http"]:
+                wrong.append(f"{at}: {floor} may import the HTTP door of providers, and nothing else of them")
             if floor == target == "providers":
                 ours, theirs = _vendor(root, parts[1:]), _vendor(root, tuple(rest[1:]))
                 if theirs is not None and ours != theirs:
@@ -160,6 +161,12 @@ def test_all_floors_are_looked_at() -> None:
             "from reconciler.providers import b",
             "engine/a.py:1: engine may not import providers",
         ),
+        (
+            "forges/a.py",
+            "from reconciler.providers.runai.api import b",
+            "forges/a.py:1: forges may import the HTTP door of providers, and nothing else of them",
+        ),
+        ("forges/a.py", "from reconciler.render import b", "forges/a.py:1: forges may not import render"),
         ("testing.py", "from reconciler.engine import b", "testing.py:1: testing may not import engine"),
         ("__init__.py", "from reconciler.cli import b", "__init__.py:1: the package may not import cli"),
         (
@@ -224,6 +231,7 @@ def test_the_check_lets_pass_what_is_right(tmp_path: Path) -> None:
         "core/diff.py": "import deepdiff",
         "state/codec.py": "from ..core.model import X\nimport os",
         "providers/http.py": "import httpx",
+        "forges/a.py": "from reconciler.providers.http import X",
         "providers/runai/api.py": "from reconciler.providers.http import X\nfrom .spec import Y",
         "providers/runai/spec/words.py": "from pydantic import Field",
         "engine/stack.py": "from reconciler.state import codec\nfrom reconciler.core import model",

@@ -35,6 +35,7 @@ _COMMANDS: Final = {
     "drift": "Compare the platforms with what was last applied.",
     "import": "Take live objects under management.",
     "list": "Show the environments: live, desired and managed.",
+    "review": "Put a plan on its pull or merge request; find what was approved.",
     "show": "Show a resource, a saved plan or a past run.",
     "export": "Write a resource in its vendor's own format.",
     "history": "Show past runs.",

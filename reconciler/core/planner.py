@@ -32,7 +32,7 @@ from reconciler.core.model import (
 )
 from reconciler.errors import PlanImpossible
 
-__all__ = ["layers", "order", "plan_digest", "shortest_cycle"]
+__all__ = ["change_digests", "layers", "order", "plan_digest", "shortest_cycle"]
 
 Key = tuple[ResourceAddress, int]
 """A step among those of a plan: its address, and which of the steps of that address it is."""
@@ -444,17 +444,42 @@ def plan_digest(plan: Plan) -> str:
     that only inform. So a commit that touches nothing of this plan leaves its
     digest as it is.
     """
-    content = [
-        plan.stack,
-        plan.base.lineage,
-        plan.destroy,
-        plan.undoes,
+    return _digest_of(
         [
-            [c.address, c.action, c.manner, c.reason, c.fields, c.remote_id, c.irreversible]
-            for c in plan.changes
-        ],
-        plan.steps,
+            plan.stack,
+            plan.base.lineage,
+            plan.destroy,
+            plan.undoes,
+            [_content(change) for change in plan.changes],
+            plan.steps,
+        ]
+    )
+
+
+def change_digests(plan: Plan) -> dict[ResourceAddress, str]:
+    """What a plan has for each resource, as a digest each: to say later which of them differ.
+
+    Over the change and its steps, less what these owe to the rest of the plan.
+    """
+    steps: dict[ResourceAddress, list[Step]] = defaultdict(list)
+    for step in plan.steps:
+        steps[step.address].append(replace(step, number=0, waits=()))
+    return {change.address: _digest_of([_content(change), steps[change.address]]) for change in plan.changes}
+
+
+def _content(change: Change) -> list[Any]:
+    return [
+        change.address,
+        change.action,
+        change.manner,
+        change.reason,
+        change.fields,
+        change.remote_id,
+        change.irreversible,
     ]
+
+
+def _digest_of(content: Any) -> str:
     return digest(canonical(msgspec.json.decode(msgspec.json.encode(content, enc_hook=to_json))))
 
 

@@ -29,7 +29,7 @@ from reconciler.render.difference import (
 from reconciler.render.markup import code, fenced, fitting, html_code, prose
 from reconciler.render.text import NO_CHANGES, summary_line
 
-__all__ = ["LEAST_BYTES", "MOST_BYTES", "markdown", "marker"]
+__all__ = ["LEAST_BYTES", "MOST_BYTES", "is_shortened", "markdown", "marker"]
 
 MOST_BYTES: Final = 60_000
 """What fits into a comment on the common forges, which cut at 65,536 characters."""
@@ -69,6 +69,11 @@ def markdown(view: Mapping[str, Any], *, max_bytes: int = MOST_BYTES) -> str:
         if left >= _LEAST_FOR_CHANGES:
             return start + risks + page.as_many_as_fit(left) + _SHORTENED
     return start + page.named(room) + _SHORTENED
+
+
+def is_shortened(text: str) -> bool:
+    """Whether *text*, which `markdown` made, leaves out something of its plan."""
+    return text.endswith(_SHORTENED)
 
 
 def _cut(text: str, most: int | None) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
-__all__ = ["revision"]
+__all__ = ["parents", "revision"]
 
 
 def revision(directory: Path, *, exact: bool) -> str:
@@ -32,6 +33,28 @@ def revision(directory: Path, *, exact: bool) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return found
     return found + ("+" if done.returncode or done.stdout.strip() else "")
+
+
+def parents(directory: Path, commit: str) -> tuple[str, ...]:
+    """The parents of *commit* in the repository around *directory*, also where git did not fetch them.
+
+    None where there is no such commit, or no git.
+    """
+    if not re.fullmatch("[0-9a-f]{40,64}", commit):
+        return ()
+    try:
+        done = subprocess.run(  # noqa: S603 - nothing but a commit goes in
+            # Not `git log`, which hides parents that a shallow clone lacks.
+            ["git", "cat-file", "commit", commit],  # noqa: S607
+            cwd=directory,
+            capture_output=True,
+            timeout=30,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    head = done.stdout.decode(errors="replace").partition("\n\n")[0]
+    return tuple(line.removeprefix("parent ") for line in head.split("\n") if line.startswith("parent "))
 
 
 def _head(git: Path) -> str:
