@@ -204,7 +204,7 @@ class Calls:
 
 
 def _words(body: bytes) -> str:
-    """What a forge says in an error: ``message`` and ``errors`` of GitHub, ``message`` or ``error`` of GitLab."""
+    """What a forge says in an error: ``message`` and ``errors``, ``message`` or ``error``."""
     try:
         told = json.loads(body)
     except ValueError:

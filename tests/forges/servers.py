@@ -1,4 +1,4 @@
-"""GitHub and GitLab as their REST documents have them: the calls that we make, on a loopback port, with a memory.
+"""GitHub and GitLab as their REST documents have them: the calls we make, on a loopback port, remembered.
 
 They answer in the documents' own shapes and refuse what the documents say is
 refused: no token, an account that may not, a text that is too long, a page
@@ -104,13 +104,9 @@ class ForgeServer:
                 if asked.method == "GET" and isinstance(body, list):
                     return (status, *self.paged(asked, body))
                 return status, body, {}
-        raise Refused(404, self.not_found)
+        raise Refused(404, {"message": self.not_found})
 
-    not_found: Any = {
-        "message": "Not Found",
-        "documentation_url": "https://docs.example.com",
-        "status": "404",
-    }
+    not_found = "Not Found"
 
     def authenticate(self, asked: Asked) -> None:
         if asked.headers.get("authorization") != f"Bearer {TOKEN}":
@@ -287,7 +283,7 @@ class GitHubServer(ForgeServer):
         for one in self.comments:
             if one["id"] == int(number):
                 return one
-        raise Refused(404, self.not_found)
+        raise Refused(404, {"message": self.not_found})
 
     def _edit(self, asked: Asked, number: str) -> tuple[int, Any]:
         one = self._one(number)
@@ -338,14 +334,14 @@ class GitHubServer(ForgeServer):
 
     def _permission(self, asked: Asked, login: str) -> tuple[int, Any]:
         if unquote(login) not in self.permissions:
-            raise Refused(404, self.not_found)
+            raise Refused(404, {"message": self.not_found})
         return 200, {"permission": self.permissions[unquote(login)], "user": {"login": login}}
 
 
 class GitLabServer(ForgeServer):
     """Source: GitLab's REST documents, version 4."""
 
-    not_found = {"message": "404 Not found"}
+    not_found = "404 Not found"
 
     def __init__(self) -> None:
         super().__init__()
@@ -455,9 +451,7 @@ class GitLabServer(ForgeServer):
         ):
             raise Refused(
                 400,
-                {
-                    "message": 'Cannot transition status via :succeed from :success (Reason(s): Status cannot transition via "succeed")'
-                },
+                {"message": "Cannot transition status via :succeed from :success"},
             )
         one = {
             "id": self.new_id(),

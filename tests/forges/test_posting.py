@@ -1,4 +1,4 @@
-"""One comment for each stack, always the newest plan; a mark with the digest; nothing of anybody else's touched."""
+"""One comment for each stack, always the newest plan; a mark with the digest; nothing of others touched."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ def test_a_plan_becomes_a_comment_and_a_check_run(stack: Project, github: GitHub
     )
     assert run["details_url"] == "https://github.example.com/team/stacks/actions/runs/99"
     assert said.out == (
-        f"The comment was created: {comment['html_url']}\nThe check run 'reconciler: test' is on {HEAD[:12]}.\n"
+        f"The comment was created: {comment['html_url']}\n"
+        f"The check run 'reconciler: test' is on {HEAD[:12]}.\n"
     )
 
 
@@ -159,7 +160,7 @@ def test_a_token_that_may_mark_nothing_still_comments(stack: Project, github: Gi
     said = stack.run("review", "post", "p.json").succeeded()
     assert len(github.comments) == 1
     assert said.err == (
-        f"Warning: GitHub lets this token put neither a check run nor a commit status on {HEAD[:12]}; "
+        f"Warning: GitHub takes neither a check run nor a commit status for {HEAD[:12]} from this token; "
         "the comment is there.\n"
     )
 
@@ -206,9 +207,7 @@ def test_gitlab_gets_a_note_and_a_commit_status(stack: Project, gitlab: GitLabSe
     new = replanned(stack)
     said = stack.run("review", "post", "p.json").succeeded()
     assert len(gitlab.notes) == 2 and new in note["body"]
-    assert (
-        "Warning: GitLab lets this token put neither" in said.err
-    )  # a success it had, and GitLab keeps that
+    assert "Warning: GitLab takes neither" in said.err  # a success it had, and GitLab keeps that
 
 
 def test_a_project_of_a_server_of_ones_own_by_its_path(stack: Project, gitlab: GitLabServer) -> None:

@@ -84,7 +84,7 @@ async def _post(
             say_rehearsed(context, forge)
     if not marked:
         output.warning(
-            f"{forge.name} lets this token put neither a check run nor a commit status on {head[:12]}; "
+            f"{forge.name} takes neither a check run nor a commit status for {head[:12]} from this token; "
             "the comment is there."
         )
     if not rehearse:
