@@ -10,6 +10,7 @@ from click.core import ParameterSource
 
 from reconciler.cli.applying import Signals, approve, carry_out, check_refusals, finish, nothing_to_do
 from reconciler.cli.context import Context, Exit
+from reconciler.cli.expecting import expect, plan_reviewed, read_reviewed
 from reconciler.cli.files import read_plan
 from reconciler.cli.options import common, locking, option, planning, running
 from reconciler.cli.planner import plan_options, show_plan
@@ -49,6 +50,12 @@ _FOR_PLANS: Final = {
     is_flag=True,
     help="Record what is live as accepted into the state, and touch no platform.",
 )
+@option(
+    "--reviewed",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False),
+    help="As --expect, from the file of `review digest --out`; what others merged since is left out.",
+)
 @option("--expect", metavar="DIGEST", help="Apply without asking, if the plan has this digest (sha256:…).")
 @click.pass_context
 def command(ctx: click.Context, /, planfile: str | None, **options: Any) -> int:
@@ -61,6 +68,12 @@ def command(ctx: click.Context, /, planfile: str | None, **options: Any) -> int:
             hint="It is sha256: and 64 hexadecimal digits, as `reconciler plan` prints them.",
         )
     resumed = options["resume"]
+    reviewed = options["reviewed"]
+    if reviewed is not None:
+        if planfile is not None or resumed is not None:
+            raise UsageError("--reviewed is about a plan that is made anew, and goes with no other")
+        options["reviewed"] = found = read_reviewed(reviewed, expected)
+        options["expect"] = found.digest
     if planfile is not None and resumed is not None:
         raise UsageError("a saved plan and --resume do not go together")
     if planfile is None and options["require_signature"] is not None:
@@ -108,6 +121,11 @@ async def _apply(
                 show_plan(output, plan_view(planned.plan))
                 if planned.plan.changes:
                     output.lines(["Only the state is to change; no platform is touched."])
+            elif options["reviewed"] is not None:
+                planned = await plan_reviewed(
+                    session, stack, specs, plan_options(options), options["reviewed"]
+                )
+                show_plan(output, plan_view(planned.plan))
             else:
                 planned = await stack.plan(specs, plan_options(options))
                 show_plan(output, plan_view(planned.plan))
@@ -146,18 +164,10 @@ def _reviewed(session: Session, resumed: str | None) -> str | None:
 def _expect(planned: Planned, digest: str | None, reviewed: str | None) -> None:
     if digest is None:
         return
-    from reconciler.core.planner import plan_digest
-
-    now = reviewed or plan_digest(planned.plan)
-    if digest == now:
-        return
-    if reviewed is not None:
+    if reviewed is None:
+        expect(planned.plan, digest)
+    elif digest != reviewed:
         raise PlanStale(
-            f"the run carried out another plan than the expected one: its digest is {now}",
+            f"the run carried out another plan than the expected one: its digest is {reviewed}",
             hint="Nothing was done. `reconciler history` lists the digests of all runs.",
         )
-    raise PlanStale(
-        f"the plan is not the expected one: its digest is {now}",
-        moved=[f"{change.action} {change.address}: {change.reason}" for change in planned.plan.changes],
-        hint="Nothing was done. Specs or platforms changed since it was reviewed; review it again.",
-    )
