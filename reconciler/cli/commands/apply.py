@@ -90,6 +90,7 @@ def command(ctx: click.Context, /, planfile: str | None, **options: Any) -> int:
                 )
     if options["refresh_only"]:
         given = {"a saved plan": planfile is not None, "--resume": resumed is not None}
+        given["--reviewed"] = reviewed is not None
         given |= {"--replace": bool(options["replaces"]), "--refresh=none": options["refresh"] == "none"}
         for name in (name for name, there in given.items() if there):
             raise UsageError(f"--refresh-only and {name} do not go together")
