@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -25,8 +25,13 @@ class Approved:
     by: str
 
 
-async def post(forge: Forge, number: int, marker: str, body: str) -> tuple[Comment, str]:
+async def post(
+    forge: Forge, number: int, marker: str, body: str, says_the_same: Callable[[str, str], bool]
+) -> tuple[Comment, str]:
     """Have *body*, which begins with the line *marker*, on request *number* as our one comment with it.
+
+    A comment is left as it is when it *says_the_same*: an approval counts for
+    as long as the text that was approved stays.
 
     Gives the comment, and what was done: ``created``, ``updated`` or
     ``unchanged``. Comments of others are left alone, whatever is in them.
@@ -40,7 +45,7 @@ async def post(forge: Forge, number: int, marker: str, body: str) -> tuple[Comme
         ours = await _ours(forge, number, marker)
         if ours:
             comment = ours[-1]
-            if _same(comment.body, body):
+            if _same(comment.body, body) or says_the_same(comment.body, body):
                 done = "created" if tried > 1 else "unchanged"
             else:
                 comment, done = await forge.edit(number, comment, body), "updated"
@@ -89,7 +94,8 @@ async def approved(
             hint="Nothing was reviewed. Look at a plan, and apply it with `apply --expect sha256:…`.",
         )
     reviewed = Reviewed.in_text(ours[-1].body)
-    if reviewed is None or reviewed.stack != stack:
+    # Who reviews reads the one, and we the other.
+    if reviewed is None or reviewed.stack != stack or reviewed.digest not in ours[-1].body:
         raise ReconcilerError(
             f"the comment on {where} holds no plan: it was made outdated, or somebody edited it",
             hint="Look at a plan, and apply it with `reconciler apply --expect sha256:…`.",

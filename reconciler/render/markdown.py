@@ -9,6 +9,7 @@ are never left out.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from reconciler.render.difference import (
 from reconciler.render.markup import code, fenced, fitting, html_code, prose
 from reconciler.render.text import NO_CHANGES, summary_line
 
-__all__ = ["LEAST_BYTES", "MOST_BYTES", "is_shortened", "markdown", "marker"]
+__all__ = ["LEAST_BYTES", "MOST_BYTES", "essence", "is_shortened", "markdown", "marker"]
 
 MOST_BYTES: Final = 60_000
 """What fits into a comment on the common forges, which cut at 65,536 characters."""
@@ -38,6 +39,7 @@ LEAST_BYTES: Final = 2_000
 
 _TABLE: Final = "| change | object | risk | used by |\n|---|---|---|---|"
 _LEAST_FOR_CHANGES: Final = 600
+_FACTS: Final = re.compile(r"^(Digest `[^`]*`) · .*$", re.MULTILINE)
 _SHORTENED: Final = "\n_Shortened to fit. The whole plan: `reconciler show PLANFILE`._\n"
 
 
@@ -69,6 +71,11 @@ def markdown(view: Mapping[str, Any], *, max_bytes: int = MOST_BYTES) -> str:
         if left >= _LEAST_FOR_CHANGES:
             return start + risks + page.as_many_as_fit(left) + _SHORTENED
     return start + page.named(room) + _SHORTENED
+
+
+def essence(text: str) -> str:
+    """What *text*, which `markdown` made, says of a plan: without the commit and the state it was made at."""
+    return _FACTS.sub(r"\1", text)
 
 
 def is_shortened(text: str) -> bool:

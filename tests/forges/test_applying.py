@@ -65,6 +65,30 @@ def test_what_others_merged_since_is_named_and_is_no_part_of_it(
     assert [one["address"] for one in left] == ([] if applied else ["runai.environment.other"])
 
 
+def test_the_plan_made_again_keeps_its_approval(repository: Repository) -> None:
+    """At another commit of the target branch and another state: it is the same plan, and the same text."""
+    before = dict(repository.forge.comments[0])
+    repository.commit("A newer image for the other", other=NEW)
+    repository.stack.run("apply", "--auto-approve").succeeded()
+    repository.forge.reviews.clear()
+    repository.review("change")
+    assert repository.forge.comments == [before]
+    repository.merge("change")
+    repository.apply().succeeded()
+    assert images(repository) == {"lab": "python:3.12", "other": "python:3.12"}
+
+
+def test_another_plan_of_the_same_commit_needs_another_approval(repository: Repository) -> None:
+    """The platform moved, and the comment with it."""
+    repository.stack.hand().edit("lab", image="python:3.9")
+    approved = list(repository.forge.reviews)
+    repository.review("change")
+    repository.forge.reviews[:] = approved
+    repository.merge("change")
+    said = repository.stack.run("review", "digest")
+    assert (said.code, "bob did so before" in said.err) == (1, True)
+
+
 def test_the_same_address_changed_by_others_stops_it(repository: Repository) -> None:
     """Object and commit are named, and nothing is done."""
     commit = repository.commit("Tools for the lab", lab=LAB + 'description = "by others"\n')

@@ -111,6 +111,7 @@ def test_an_edited_comment_without_its_line_holds_no_plan(stack: Project, posted
         body.replace(line, ""),
         f"{body}\n{line}\n",
         body.replace(line, line.replace("reviewed ", "reviewed AAAA")),
+        body.replace(digest(stack), f"sha256:{'0' * 64}"),  # what people read is another plan
         body.replace(line, "<!-- reconciler:reviewed eJyrrgUAAXUA+Q== -->"),
     ):
         posted.comments[0]["body"] = changed

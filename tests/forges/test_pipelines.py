@@ -205,7 +205,7 @@ def test_from_the_pull_request_to_the_platform(on_github: OnGitHub) -> None:
     on_github.drift().passed()
     live(on_github.checkout).edit("lab", image="python:3.9")
     drifted = on_github.drift()
-    assert (drifted.succeeded, "Drift: 1 of 1 resources" in drifted.said) == (False, True)
+    assert (drifted.succeeded, "Drift: 1 of 1 resource" in drifted.said) == (False, True)
     assert all(TOKEN not in one.said for one in (planned, applied, drifted))
 
 

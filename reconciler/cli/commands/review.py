@@ -23,13 +23,14 @@ from reconciler.errors import ReconcilerError, UsageError
 from reconciler.forges.model import Mark
 from reconciler.forges.posting import Approved, approved, outdate, post
 from reconciler.forges.reviewed import Reviewed
-from reconciler.render.markdown import MOST_BYTES, is_shortened, markdown, marker
+from reconciler.render.markdown import MOST_BYTES, essence, is_shortened, markdown, marker
 from reconciler.render.text import NO_CHANGES, summary_line
 from reconciler.render.view import plan_view
 from reconciler.specs.revision import parents
 
 _URL: Final = re.compile(r"https?://[!-'*-;=?-Z_a-z~]+")
 """An address that Markdown reads as it is, as the target of a link."""
+_LINK: Final = "[The whole plan]({}) is an artifact of the pipeline."
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -66,7 +67,7 @@ def post_(context: Context, /, planfile: str, **options: Any) -> int:
     view = masked(plan_view(plan), context.output.mask)
     text = markdown(view, max_bytes=min(options["max_bytes"], MOST_BYTES))
     if is_shortened(text) and artifact:
-        text += f"\n[The whole plan]({artifact}) is an artifact of the pipeline.\n"
+        text += f"\n{_LINK.format(artifact)}\n"
     title = summary_line(view["summary"]) if view["changes"] else NO_CHANGES
     mark = Mark(f"reconciler: {plan.stack}", reviewed.digest, title, artifact or place.pipeline.link)
     body = f"{text}\n{reviewed.line()}\n"
@@ -78,7 +79,7 @@ async def _post(
 ) -> int:
     output = context.output
     async with open_forge(place, rehearse=rehearse) as forge:
-        comment, done = await post(forge, place.number, first, body)
+        comment, done = await post(forge, place.number, first, body, _says_the_same)
         marked = await forge.mark(head, mark)
         if rehearse:
             say_rehearsed(context, forge)
@@ -98,6 +99,21 @@ async def _post(
         Exit.DONE, digest=mark.digest, comment=done, url=comment.url, mark=marked, dry_run=rehearse
     )
     return Exit.DONE
+
+
+def _says_the_same(there: str, wanted: str) -> bool:
+    """Whether a comment shows the same plan of the same commit, made again at another state or target."""
+    old, new = Reviewed.in_text(there), Reviewed.in_text(wanted)
+    if old is None or new is None or (old.stack, old.digest, old.head) != (new.stack, new.digest, new.head):
+        return False
+    return _shown(there) == _shown(wanted)
+
+
+def _shown(body: str) -> list[str]:
+    """What a comment shows to people, but for where the whole plan is, and what it was made at."""
+    start = _LINK.partition("{}")[0]
+    lines = essence(body.replace("\r\n", "\n")).strip().split("\n")
+    return [line for line in lines if line and not line.startswith((start, "<!-- "))]
 
 
 def _reviewed(plan: Plan, place: Place, commit: str | None) -> Reviewed:
