@@ -107,26 +107,28 @@ class GitLab:
 
     async def mark(self, commit: str, mark: Mark) -> str:
         """A commit status. See `Forge.mark`."""
-        account = await self.account()
         text = mark.line(_LONGEST_DESCRIPTION)
         link = {"target_url": mark.link} if mark.link else {}
+        body = {"state": "success", "name": mark.name, "description": text, **link}
         try:
-            path = f"{self._project}/repository/commits/{commit}/statuses"
-            for one in await self._calls.pages(path, name=mark.name):
-                if (one.get("name"), one.get("description")) == (mark.name, text) and (
-                    _username(one.get("author")) == account
-                ):
-                    return "commit status"
-            await self._calls.write(
-                "POST",
-                f"{self._project}/statuses/{commit}",
-                {"state": "success", "name": mark.name, "description": text, **link},
-                repeatable=True,
-            )
-        except (Forbidden, Rejected):
-            # 400 is GitLab's answer, too, to a status that is what it was: it makes states, not texts.
+            if not await self._has_status(commit, mark.name, text):
+                await self._calls.write("POST", f"{self._project}/statuses/{commit}", body, repeatable=True)
+        except Forbidden:
             return ""
+        except Rejected:
+            # GitLab makes states, not texts: it refuses a success where there is one, be it that of an
+            # earlier plan or ours, whose answer was lost.
+            if not await self._has_status(commit, mark.name, text):
+                return ""
         return "commit status"
+
+    async def _has_status(self, commit: str, name: str, text: str) -> bool:
+        account = await self.account()
+        path = f"{self._project}/repository/commits/{commit}/statuses"
+        return any(
+            (one.get("name"), one.get("description"), _username(one.get("author"))) == (name, text, account)
+            for one in await self._calls.pages(path, name=name)
+        )
 
     # --- requests ---
 
