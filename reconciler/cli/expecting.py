@@ -19,6 +19,7 @@ from reconciler.engine.stack import Stack
 from reconciler.errors import PlanStale, ReconcilerError, UsageError
 from reconciler.forges.reviewed import Reviewed
 from reconciler.providers import discover
+from reconciler.render.characters import printable
 from reconciler.specs.revision import parents
 from reconciler.specs.since import Commit, commits_between
 
@@ -48,7 +49,7 @@ def expect(plan: Plan, digest: str) -> None:
     if now != digest:
         raise PlanStale(
             f"the plan is not the expected one: its digest is {now}",
-            moved=[_told(change) for change in plan.changes],
+            moved=[_told(change) for change in plan.changes] or ["nothing is left to do"],
             hint=_NOTHING_DONE,
         )
 
@@ -66,11 +67,11 @@ async def plan_reviewed(
     """
     if reviewed.stack != session.config.name:
         raise UsageError(f"what was reviewed is the stack {reviewed.stack!r}, not {session.config.name!r}")
-    commits, unknown = _since(session, reviewed)
+    commits, unknown = _since(session, specs, reviewed)
     if changed := [one for one in commits if one.settings]:
         raise PlanStale(
             "reconciler.toml changed on the target branch since the review",
-            moved=[str(one) for one in changed],
+            moved=[_named(one) for one in changed],
             hint="Nothing was done. It decides on every object: make the plan again, and have it reviewed.",
         )
     planned = await stack.plan(specs, options)
@@ -91,11 +92,10 @@ async def plan_reviewed(
     )
 
 
-def _since(session: Session, reviewed: Reviewed) -> tuple[tuple[Commit, ...], list[str]]:
+def _since(session: Session, specs: SpecSet, reviewed: Reviewed) -> tuple[tuple[Commit, ...], list[str]]:
     """The commits that came onto the target branch after the review, and why they are not known."""
     directory = session.config.directory
-    head = session.specs().revision
-    above = parents(directory, head)
+    above = parents(directory, specs.revision.removesuffix("+"))
     # Of a merge, the first parent is where the branch was. Else the push says it: what came in may be
     # several commits.
     merged = len(above) == 2 and above[1] == reviewed.head
@@ -112,7 +112,7 @@ def _say(session: Session, commits: Sequence[Commit], what: str) -> None:
     if commits:
         session.output.note(f"Since the review, these came onto the target branch, {what}:", urgent=True)
         for one in commits:
-            session.output.note(f"  {one}: {', '.join(map(str, one.addresses))}", urgent=True)
+            session.output.note(f"  {_named(one)}: {', '.join(map(str, one.addresses))}", urgent=True)
 
 
 def _moved(plan: Plan, reviewed: Reviewed, commits: Iterable[Commit]) -> list[str]:
@@ -120,7 +120,7 @@ def _moved(plan: Plan, reviewed: Reviewed, commits: Iterable[Commit]) -> list[st
     by: dict[str, list[str]] = defaultdict(list)
     for one in commits:
         for known in one.addresses:
-            by[str(known)].append(str(one))
+            by[str(known)].append(_named(one))
 
     def why(address: str) -> str:
         return f", changed by {', '.join(by[address])}" if address in by else ""
@@ -140,6 +140,10 @@ def _moved(plan: Plan, reviewed: Reviewed, commits: Iterable[Commit]) -> list[st
         for address in sorted(reviewed.changes.keys() - now.keys())
     ]
     return lines or ["the same changes, in another order or to another state"]
+
+
+def _named(commit: Commit) -> str:
+    return f"{commit.id[:12]} ({printable(commit.title)})"
 
 
 def _told(change: Change) -> str:

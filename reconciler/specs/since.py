@@ -38,9 +38,6 @@ class Commit:
     addresses: tuple[ResourceAddress, ...]
     settings: bool
 
-    def __str__(self) -> str:
-        return f"{self.id[:12]} ({self.title})"
-
 
 @dataclass(frozen=True, slots=True)
 class _Wishes:

@@ -337,6 +337,19 @@ def test_an_unexpected_plan_is_not_applied(lab: Project) -> None:
     assert lab.hand().names() == []
 
 
+def test_an_unexpected_plan_names_objects_and_fields(lab: Project) -> None:
+    """Whoever reads it sees what moved; also when nothing is left to do."""
+    digest = lab.run("plan", "--json").succeeded().events[0]["digest"]
+    lab.run("apply", "--expect", digest).succeeded()
+    assert "  - nothing is left to do\n" in lab.run("apply", "--expect", digest).err
+    lab.hand().edit("lab", image="python:3.9", workingDir="/elsewhere")
+    result = lab.run("apply", "--expect", digest)
+    assert (result.code, "  - update runai.environment.lab: changed outside (image)\n" in result.err) == (
+        5,
+        True,
+    )
+
+
 @pytest.mark.parametrize(
     "digest",
     ["", "sha256:", "sha256:…", "f" * 64, f"sha256:{'f' * 63}", f"sha256:{'F' * 64}", f"md5:{'f' * 64}"],
