@@ -14,7 +14,7 @@ import pytest
 import yaml
 from test_examples import ROOT, copied, environment
 
-FOLDER = ROOT / "examples" / "14-drift-on-a-schedule"
+FOLDER = ROOT / "examples" / "16-drift-on-a-schedule"
 RECONCILER = Path(sys.executable).parent / "reconciler"
 
 
