@@ -76,9 +76,9 @@ def test_the_demo_ends_with_an_empty_plan(tmp_path: Path) -> None:
     document = f"""
 ```console
 $ {script}; echo "exit code $?"
-Success! 8 resources in the specs, no problems.
-Plan: 8 to add, 0 to change, 0 to destroy.
-Apply complete! Resources: 8 added, 0 changed, 0 destroyed.
+Success! 15 resources in the specs, no problems.
+Plan: 15 to add, 0 to change, 0 to destroy.
+Apply complete! Resources: 15 added, 0 changed, 0 destroyed.
 ENVIRONMENT
 No changes. Your infrastructure matches the configuration.
 exit code 0
