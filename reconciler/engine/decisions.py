@@ -148,6 +148,7 @@ class Decisions:
         live = self._find(address)
         if record is not None and live is not None and live.id != record.remote_id:
             record = None  # somebody deleted ours and made another of the same name
+        left = ""
         if (
             kind.removal is Removal.FORGET
             and resource is not None
@@ -155,6 +156,7 @@ class Decisions:
             and kind.identity_of(resource.attributes) != kind.identity_of(record.attributes)
         ):
             # Another object is wanted, and the one that we know stays where it is: it is let go of.
+            left = record.remote_id
             record, live = None, self._unclaimed(address, resource)
         changed: frozenset[str] = frozenset()
         if resource is not None:
@@ -171,6 +173,9 @@ class Decisions:
             shown=self._planner.shown,
             moved_from=self._moved_from.get(address),
         )
+        if decision is not None and left:
+            reason = f"{decision.change.reason}; {left} stays on the platform, and is no longer managed"
+            decision = replace(decision, change=replace(decision.change, reason=reason))
         if decision is not None and record is None and resource is not None and live is None:
             decision = self._unless_taken(decision, resource)
         elif decision is not None and resource is not None and live is not None:

@@ -21,6 +21,7 @@ __all__ = [
     "notes",
     "quoted",
     "reads_better_by_line",
+    "symbol_of",
 ]
 
 SYMBOLS: Final = {
@@ -67,6 +68,11 @@ def notes(one: Mapping[str, Any]) -> str:
     if one["forces_replace"]:
         found.append("forces replacement")
     return ", ".join(found)
+
+
+def symbol_of(change: Mapping[str, Any]) -> str:
+    """The sign of a change: that of its action, or of what it comes to on its platform."""
+    return ">" if change["manner"] and change["action"] != "replace" else SYMBOLS[change["action"]]
 
 
 def quoted(value: Any) -> str:

@@ -25,6 +25,7 @@ from reconciler.render.difference import (
     notes,
     quoted,
     reads_better_by_line,
+    symbol_of,
 )
 from reconciler.render.graph import HEIGHT
 from reconciler.render.plan_graph import plan_graph
@@ -45,6 +46,7 @@ def html(view: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["printable"] = printable
+    environment.filters["symbol"] = symbol_of
     style, script = (_source(environment, name) for name in ("plan.css", "plan.js"))
     changes = sorted(view["changes"], key=destructive_first)
     empty = "No objects need to be destroyed." if view["destroy"] else NO_CHANGES

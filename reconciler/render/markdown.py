@@ -26,6 +26,7 @@ from reconciler.render.difference import (
     notes,
     quoted,
     reads_better_by_line,
+    symbol_of,
 )
 from reconciler.render.markup import code, fenced, fitting, html_code, prose
 from reconciler.render.text import NO_CHANGES, summary_line
@@ -294,11 +295,10 @@ def _warnings(texts: Sequence[str], *, brief: bool) -> Iterator[str]:
 
 
 def _risk_row(change: Mapping[str, Any], room: int | None) -> str:
-    action = change["action"]
     users = [text.removeprefix("used by ") for text in change["risk"] if text.startswith("used by ")]
     risks = [text for text in _told(change) if not text.startswith("used by ")]
     cells = [
-        f"`{SYMBOLS[action]}` {action}",
+        f"`{symbol_of(change)}` {change['manner'] or change['action']}",
         code(change["address"], room),
         "<br>".join(prose(text, room) for text in risks) or prose(change["reason"], room),
         "<br>".join(prose(text, room) for text in users),
@@ -333,7 +333,7 @@ def _line(group: _Group, names: int = 3) -> str:
 
 def _heading(group: _Group) -> str:
     first, count = group.changes[0], len(group.changes)
-    symbol = html_code(SYMBOLS[first["action"]])
+    symbol = html_code(symbol_of(first))
     if count > 1:
         what = f"{first['action']} <b>{count:,}</b> × {html_code(_kind(first['address']), 200)}"
         return f"{symbol} {what}: {prose(first['reason'], 300)}"

@@ -11,12 +11,12 @@ from reconciler.errors import Complaint
 from reconciler.render.characters import columns, printable
 from reconciler.render.difference import (
     DESTRUCTIVE,
-    SYMBOLS,
     destructive_first,
     line_changes,
     notes,
     quoted,
     reads_better_by_line,
+    symbol_of,
 )
 
 __all__ = [
@@ -157,8 +157,7 @@ def _change_lines(change: Mapping[str, Any], palette: Palette, width: int) -> It
     action = change["action"]
     source = change["source"]
     where = f" ({source['file']}:{source['line']})" if source else ""
-    mark = ">" if change["manner"] and action != "replace" else SYMBOLS[action]
-    symbol = f"{palette.of(action)}{mark}{palette.end}"
+    symbol = f"{palette.of(action)}{symbol_of(change)}{palette.end}"
     address = f"{palette.bold}{printable(change['address'])}{palette.end}"
     moved = f", moved from {change['moved_from']}" if change["moved_from"] and action != "move" else ""
     why = printable(change["reason"] + moved)

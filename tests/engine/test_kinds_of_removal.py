@@ -154,7 +154,10 @@ def test_another_version_is_another_object_and_the_old_one_stays() -> None:
     lab = Laboratory()
     lab.apply("stone lintel version=1")
     done = lab.apply("stone lintel version=2")
-    assert [f"{one.action} {one.reason}" for one in done.plan.changes] == ["create new"]
+    old = lab.provider._identified("stone", {"name": "lintel", "version": 1})
+    assert [f"{one.action} {one.reason}" for one in done.plan.changes] == [
+        f"create new; {old} stays on the platform, and is no longer managed"
+    ]
     assert lab.world() == ["stone.lintel version=1", "stone.lintel version=2"]
     assert lab.record("stone.lintel").attributes["version"] == 2
     assert lab.changes(lab.undo(done.run)) == [f"adopt stone.lintel (back to before run {done.run})"]
@@ -178,8 +181,9 @@ def test_what_is_final_is_marked_once_and_then_refused() -> None:
         PlanImpossible, match="its status is carved, which is final, and the spec differs in size"
     ):
         lab.plan("stone lintel version=1 status=carved size=2")
+    stays = f"{lab.id_of('stone.lintel')} stays on the platform, and is no longer managed"
     assert lab.changes(lab.plan("stone lintel version=2 status=rough size=2")) == [
-        "create stone.lintel (new)"
+        f"create stone.lintel (new; {stays})"
     ]
     with pytest.raises(PlanImpossible, match="cannot be replaced: the platform deletes nothing"):
         lab.plan("stone lintel version=1 status=carved size=1", replaces=(address("stone.lintel"),))
