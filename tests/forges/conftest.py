@@ -6,9 +6,8 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from forge_servers import TOKEN, GitHubServer, GitLabServer
 from harness import LAB, Project
-
-from .servers import TOKEN, GitHubServer, GitLabServer
 
 
 @pytest.fixture(autouse=True)

@@ -6,10 +6,9 @@ import json
 import re
 
 import pytest
+from forge_repository import Repository
+from forge_servers import GitHubServer
 from harness import LAB, Project
-
-from .repository import Repository
-from .servers import GitHubServer
 
 NEW = LAB.replace("3.11", "3.12")
 NEWER = LAB.replace("3.11", "3.13")
@@ -202,6 +201,7 @@ def test_too_many_changes_to_remember_are_named_all_the_same(repository: Reposit
         ),
         (("--reviewed", "p.json"), "does not say what was reviewed"),
         (("p.json", "--reviewed", "reviewed.json"), "made anew"),
+        (("--refresh-only", "--reviewed", "reviewed.json"), "do not go together"),
         (("--resume", "x", "--reviewed", "reviewed.json"), "made anew"),
     ],
 )

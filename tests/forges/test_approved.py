@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from forge_repository import MARKER, digest, replanned
+from forge_servers import HEAD, MERGE, TOKEN, GitHubServer, GitLabServer
 from harness import Project
-
-from .servers import HEAD, MERGE, TOKEN, GitHubServer, GitLabServer
-from .test_posting import MARKER, digest, replanned
 
 
 @pytest.fixture

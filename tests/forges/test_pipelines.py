@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forge_pipelines import ARTIFACT, GITHUB, GITLAB, Checkout, Outcome, actions, gitlab_job, load
+from forge_servers import TOKEN, GitHubServer, GitLabServer
 from harness import Hand
 
 from reconciler.forges.reviewed import Reviewed
-
-from .pipelines import ARTIFACT, GITHUB, GITLAB, Checkout, Outcome, actions, gitlab_job, load
-from .servers import TOKEN, GitHubServer, GitLabServer
 
 WORKFLOWS = sorted((GITHUB / ".github/workflows").glob("*.yml"))
 IMAGE = "jupyter/scipy-notebook:2024-10-07"
@@ -206,6 +205,7 @@ def test_from_the_pull_request_to_the_platform(on_github: OnGitHub) -> None:
     live(on_github.checkout).edit("lab", image="python:3.9")
     drifted = on_github.drift()
     assert (drifted.succeeded, "Drift: 1 of 1 resource" in drifted.said) == (False, True)
+    assert "python:3.9" in (on_github.checkout.temp / "summary.md").read_text()
     assert all(TOKEN not in one.said for one in (planned, applied, drifted))
 
 
@@ -333,6 +333,7 @@ def test_from_the_merge_request_to_the_platform(on_gitlab: OnGitLab, behind: boo
     live(on_gitlab.checkout).edit("lab", image="python:3.9")
     drifted = gitlab_job(on_gitlab.checkout, "drift", schedule)
     assert not drifted.succeeded
+    assert "python:3.9" in (on_gitlab.checkout.work / "drift.xml").read_text()
     assert all(TOKEN not in one.said for one in (planned, applied, drifted))
 
 

@@ -5,28 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
+from forge_repository import MARKER, digest, replanned
+from forge_servers import HEAD, TOKEN, Fault, GitHubServer, GitLabServer
 from harness import LAB, Project
 
 from reconciler.forges.reviewed import Reviewed
 from reconciler.render.markdown import marker
-
-from .servers import HEAD, TOKEN, Fault, GitHubServer, GitLabServer
-
-MARKER = marker("test")
-
-
-def digest(project: Project, file: str = "p.json") -> str:
-    """The digest of a saved plan."""
-    found: str = json.loads(project.run("show", file, "--format", "json").succeeded().out)["digest"]
-    return found
-
-
-def replanned(project: Project) -> str:
-    """Another plan in ``p.json``; its digest."""
-    project.write("lab.toml", LAB.replace("3.11", "3.12"))
-    project.run("plan", "--out", "p.json").succeeded()
-    return digest(project)
-
 
 # --- GitHub ---
 

@@ -7,11 +7,27 @@ import os
 import subprocess
 from dataclasses import dataclass
 
-from harness import Project, Result
+from forge_servers import GitHubServer
+from harness import LAB, Project, Result
 
-from .servers import GitHubServer
+from reconciler.render.markdown import marker
 
 _WHO = {f"GIT_{role}_{what}": "a@b" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+
+MARKER = marker("test")
+
+
+def digest(project: Project, file: str = "p.json") -> str:
+    """The digest of a saved plan."""
+    found: str = json.loads(project.run("show", file, "--format", "json").succeeded().out)["digest"]
+    return found
+
+
+def replanned(project: Project) -> str:
+    """Another plan in ``p.json``; its digest."""
+    project.write("lab.toml", LAB.replace("3.11", "3.12"))
+    project.run("plan", "--out", "p.json").succeeded()
+    return digest(project)
 
 
 @dataclass

@@ -15,11 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
+import yaml
+from forge_servers import TOKEN
 
-from .servers import TOKEN
-
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[1] / "examples"
 GITHUB = EXAMPLES / "14-github-actions"
 GITLAB = EXAMPLES / "15-gitlab-ci"
 ARTIFACT = "https://github.example.com/team/stacks/actions/runs/99/artifacts/3"
@@ -28,7 +27,7 @@ WHO = {f"GIT_{role}_{what}": "a@b" for role in ("AUTHOR", "COMMITTER") for what 
 
 def load(file: Path) -> Any:
     """A YAML file as plain values."""
-    return YAML(typ="safe", pure=True).load(file)
+    return yaml.safe_load(file.read_text())
 
 
 @dataclass
@@ -143,6 +142,7 @@ def actions(
         **variables,
         "GITHUB_ACTIONS": "true",
         "GITHUB_ENV": str(kept),
+        "GITHUB_STEP_SUMMARY": str(checkout.temp / "summary.md"),
         "RUNNER_TEMP": str(checkout.temp),
         "GITHUB_WORKSPACE": str(checkout.work),
     }
