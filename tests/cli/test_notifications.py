@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from forges import REPOSITORY, TOKEN, Forge, serving
+from forge_issues import REPOSITORY, TOKEN, Forge, serving
 from harness import LAB, Project
 
 KINDS = ("github", "gitlab")
