@@ -72,9 +72,10 @@ def order(
     What must exist is made first, what is taken away goes last, and an object
     goes before the object that it needs. *deposed* are old objects that a
     broken replacement left behind, or old versions that are not to be kept:
-    they are removed too, those *archived* (by address and id) can be had back
-    from there, and those *in_the_way*, which have the identity that is wanted,
-    go first. Those that are *gone* are to be remembered no more.
+    they are removed too. Those *archived* (by address and id) go once their
+    resource is as it is to be, and can be had back from there; those
+    *in_the_way*, which have the identity that is wanted, go first. Those that
+    are *gone* are to be remembered no more.
 
     Raises `PlanImpossible` when the order would go round in a circle.
     """
@@ -223,6 +224,9 @@ def _remove_deposed(
         if make is not None and (address, old.id) in in_the_way:
             draft.rank = 1
             make.waits.add(draft.key)
+        elif make is not None and (address, old.id) in archived:
+            # It is too many only once the new one is there: until then it may be all there is.
+            draft.waits.add(make.key)
         yield draft, old
 
 

@@ -158,6 +158,17 @@ def test_old_versions_are_put_away_as_steps_of_the_plan(stack: Project) -> None:
     assert "No changes." in stack.run("plan").succeeded().out
 
 
+def test_old_versions_stay_while_the_new_one_is_not_there(stack: Project) -> None:
+    """Also where the apply goes on after a failure: else nothing of the environment would be left."""
+    write(stack, 3, "keep_versions = 1\n")
+    faults(stack, 'on = "PUT */environments/lab/versions/3"\nstatus = 400')
+    assert stack.run("apply", "--auto-approve", "--on-failure", "continue").code == 6
+    assert versions(stack) == {"1": True, "2": True}
+    faults(stack)
+    stack.run("apply", "--auto-approve").succeeded()
+    assert versions(stack) == {"1": False, "2": False, "3": True}
+
+
 def test_a_destroy_archives_and_an_apply_brings_it_back(stack: Project) -> None:
     """With the version it had; those that nobody asks for stay archived."""
     assert "it is archived, and can be restored" in stack.run("destroy", "--auto-approve").succeeded().out
