@@ -49,6 +49,7 @@ INFERENCE_ROUTES: Final = ("liveness_route", "readiness_route", "scoring_route",
 ENVIRONMENT: Final = ResourceKind(
     name="environment",
     identity=("name",),
+    immutable=frozenset({"name"}),
     defaults=MappingProxyType(
         {
             "image": None,

@@ -169,6 +169,16 @@ def test_old_versions_stay_while_the_new_one_is_not_there(stack: Project) -> Non
     assert versions(stack) == {"1": False, "2": False, "3": True}
 
 
+def test_another_name_is_another_environment(stack: Project) -> None:
+    """The old one is archived, and neither goes back to a version that has the number of the new one."""
+    stack.write("lab.toml", SPEC.format(version=1) + 'name = "shop"\n')
+    said = stack.run("plan", "--allow-deletes").succeeded().out
+    assert "-/+ azureml.environment.lab: name can only be set at creation" in said
+    stack.run("apply", "--auto-approve", "--allow-deletes").succeeded()
+    assert all_versions(stack, "lab", "shop") == {"lab": {"1": False, "2": False}, "shop": {"1": True}}
+    assert "No changes." in stack.run("plan").succeeded().out
+
+
 def test_a_destroy_archives_and_an_apply_brings_it_back(stack: Project) -> None:
     """With the version it had; those that nobody asks for stay archived."""
     assert "it is archived, and can be restored" in stack.run("destroy", "--auto-approve").succeeded().out
