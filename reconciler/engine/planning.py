@@ -260,14 +260,19 @@ async def usage(
         if remote is not None:
             used[platform, kind, remote_id] = remote.used_by or ()
 
-    async def ask_all(platform: str, kind: str) -> None:
+    async def ask_all(platform: str, kind: str, losing: Iterable[str]) -> None:
+        left = dict.fromkeys(losing)
         async for remote in readers[platform].list(kind, usage=True):
-            used[platform, kind, remote.id] = remote.used_by or ()
+            if remote.id in left:
+                used[platform, kind, remote.id] = remote.used_by or ()
+                del left[remote.id]
+        # Old versions are in no listing.
+        await together((ask(platform, kind, one) for one in left), parallelism=parallelism)
 
     questions = []
     for (platform, kind), losing in sorted(by_kind.items()):
         if len(losing) > _MANY:
-            questions.append(ask_all(platform, kind))
+            questions.append(ask_all(platform, kind, losing))
         else:
             questions += [ask(platform, kind, remote_id) for remote_id in losing]
     await together(questions, parallelism=parallelism)

@@ -33,6 +33,7 @@ from reconciler.core.model import (
     Resource,
     ResourceAddress,
     ResourceState,
+    Reversal,
     SpecSet,
     Stamp,
     State,
@@ -44,6 +45,7 @@ from reconciler.core.ports import Lock, Problem, Provider, Reporter, StateBacken
 from reconciler.core.report import DriftReport, Outcome, RunReport, Settlement
 from reconciler.engine.acceptance import accepting
 from reconciler.engine.commit import close_run
+from reconciler.engine.concurrency import together
 from reconciler.engine.decisions import Planner
 from reconciler.engine.drift import drift
 from reconciler.engine.executor import Executor
@@ -51,7 +53,7 @@ from reconciler.engine.heal import Healing, healing
 from reconciler.engine.inventory import Entry, inventory
 from reconciler.engine.planning import Planned, make_plan, usage, wished
 from reconciler.engine.recovery import foresee, settle
-from reconciler.engine.refresh import refresh
+from reconciler.engine.refresh import Live, confirmed, refresh
 from reconciler.engine.resume import rest_of
 from reconciler.engine.secrets import Secrets
 from reconciler.engine.selection import PlanOptions
@@ -221,6 +223,7 @@ class Stack:
         kinds = {(address.platform, address.kind) for address in known_as}
         records = [record for address, record in state.resources.items() if address in known_as]
         live = await refresh(self.providers, kinds, records, parallelism=self.parallelism)
+        await self._look_for_versions(plan, live)
         leaving = {place(step.address, step.remote_id) for step in plan.steps if step.verb is Verb.DELETE}
         checked = {place(step.address, step.remote_id) for step in plan.steps if step.fingerprint}
         moved = []
@@ -256,6 +259,23 @@ class Stack:
                     names = ", ".join(sorted({str(one.path[0]) for one in changed}))
                     moved.append(f"{address} was changed on the platform" + (f": {names}" if names else ""))
         return list(dict.fromkeys(moved))
+
+    async def _look_for_versions(self, plan: Plan, live: Live) -> None:
+        """Take the old versions that *plan* puts away into *live*: no listing shows them."""
+        old = [
+            (step.address, step.remote_id)
+            for step in plan.steps
+            if step.reversal is Reversal.UNARCHIVE
+            and step.deposes
+            and place(step.address, step.remote_id) not in live.by_id
+        ]
+        found = await together(
+            (confirmed(self.providers[address.platform], address, one) for address, one in old),
+            parallelism=self.parallelism,
+        )
+        for (address, _), remote in zip(old, found, strict=True):
+            if remote is not None:
+                live.add(address.platform, remote)
 
     async def _new_users(self, plan: Plan) -> list[str]:
         """What is in use since the plan was made, of all that it takes away, a line each."""

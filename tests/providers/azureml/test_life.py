@@ -158,6 +158,52 @@ def test_old_versions_are_put_away_as_steps_of_the_plan(stack: Project) -> None:
     assert "No changes." in stack.run("plan").succeeded().out
 
 
+def test_a_saved_plan_puts_old_versions_away(stack: Project) -> None:
+    """They are in no listing, so each is looked for; one that changed since makes the plan stale."""
+    write(stack, 3, "keep_versions = 1\n")
+    stack.run("plan", "--out", "p.plan").succeeded()
+
+    async def interfere(provider: AzuremlProvider) -> None:
+        await provider._arm.put(
+            f"{WORKSPACE}/environments/lab/versions/1",
+            {"properties": {**(await version_one(provider)), "tags": {"keep": "me"}}},
+        )
+
+    async def version_one(provider: AzuremlProvider) -> dict[str, Any]:
+        found = await provider._environments.version("lab", "1")
+        assert found is not None
+        return found.properties
+
+    with_platform(stack, interfere)
+    refused = stack.run("apply", "p.plan", "--auto-approve")
+    assert refused.code == 5
+    assert "azureml.environment.lab was changed on the platform" in refused.err
+    stack.run("plan", "--out", "p.plan").succeeded()
+    stack.run("apply", "p.plan", "--auto-approve").succeeded()
+    assert versions(stack) == {"1": False, "2": False, "3": True}
+
+
+@pytest.mark.parametrize("count", [2, 12])
+def test_a_saved_plan_does_not_put_away_what_is_in_use_since(stack: Project, count: int) -> None:
+    """However many versions it puts away: a job that began meanwhile makes it stale."""
+    names = [f"e-{number:02}" for number in range(count)]
+    for version in (1, 2):
+        for name in names:
+            write(stack, version, "keep_versions = 1\n", name=name)
+        if version == 1:
+            stack.run("apply", "--auto-approve").succeeded()
+    stack.run("plan", "--out", "p.plan").succeeded()
+
+    async def use(provider: AzuremlProvider) -> None:
+        body = {"jobType": "Command", "command": "true", "environmentId": "azureml:e-01:1", "computeId": "c"}
+        await provider._arm.put(f"{WORKSPACE}/jobs/j1", {"properties": body})
+
+    with_platform(stack, use)
+    refused = stack.run("apply", "p.plan", "--auto-approve")
+    assert refused.code == 5
+    assert "azureml.environment.e-01 is in use by job j1" in refused.err
+
+
 def test_old_versions_stay_while_the_new_one_is_not_there(stack: Project) -> None:
     """Also where the apply goes on after a failure: else nothing of the environment would be left."""
     write(stack, 3, "keep_versions = 1\n")
