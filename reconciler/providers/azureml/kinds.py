@@ -26,13 +26,14 @@ Source: vendor client azure-ai-ml 1.35.2, API 2025-12-01.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
 from reconciler.core.model import Removal
 from reconciler.core.ports import ResourceKind
 
-__all__ = ["DEFINITION", "ENVIRONMENT", "INFERENCE_ROUTES", "KINDS"]
+__all__ = ["DEFINITION", "DELETED", "ENVIRONMENT", "INFERENCE_ROUTES", "KINDS"]
 
 DEFINITION: Final = (
     "image",
@@ -69,3 +70,14 @@ ENVIRONMENT: Final = ResourceKind(
 )
 
 KINDS: Final[Mapping[str, ResourceKind]] = MappingProxyType({ENVIRONMENT.name: ENVIRONMENT})
+
+DELETED: Final[Mapping[str, ResourceKind]] = MappingProxyType(
+    {
+        ENVIRONMENT.name: replace(
+            ENVIRONMENT,
+            removal=Removal.DELETE,
+            unreadable="all versions of the environment go with it",
+        )
+    }
+)
+"""The same, where a stack asks for real deletion."""

@@ -30,7 +30,7 @@ from reconciler.providers.azureml.environments import (
     gathered,
     newest_active,
 )
-from reconciler.providers.azureml.kinds import ENVIRONMENT, KINDS
+from reconciler.providers.azureml.kinds import DELETED, ENVIRONMENT, KINDS
 from reconciler.providers.azureml.resolving import Resolving
 from reconciler.providers.azureml.settings import CLOUDS, Settings
 from reconciler.providers.azureml.upload import Uploads, explain_blob
@@ -50,8 +50,6 @@ _NO_DETAILS: Final[Mapping[str, Any]] = MappingProxyType({})
 class AzuremlProvider:
     """One workspace, or one registry. See `Provider` for the contract of each method."""
 
-    kinds: Mapping[str, ResourceKind] = KINDS
-
     def __init__(
         self,
         name: str,
@@ -66,6 +64,7 @@ class AzuremlProvider:
     ) -> None:
         self.name = name
         self.patience = patience
+        self.kinds: Mapping[str, ResourceKind] = DELETED if settings.destroy == "delete" else KINDS
         self._client = client
         self._arm = arm
         self._root = root
@@ -473,12 +472,10 @@ class AzuremlProvider:
         """Whether the service deleted a container when it was asked to. It is known to refuse."""
         try:
             await self._environments.delete_container(name)
-        except NotFound:
-            return True
         except ProviderError as error:
-            if error.status not in (400, 405, 409):
+            # A 404 may be of the environment, or of the call.
+            if error.status not in (400, 404, 405, 409):
                 raise
-            return False
         return await self._environments.container(name) is None
 
 

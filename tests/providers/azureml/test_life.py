@@ -234,6 +234,23 @@ def test_a_destroy_archives_and_an_apply_brings_it_back(stack: Project) -> None:
     assert "No changes." in stack.run("plan").succeeded().out
 
 
+def test_a_plan_of_real_deletion_says_so(stack: Project) -> None:
+    """Then nothing can be restored, and the plan does not say that it can."""
+    stack.write("reconciler.toml", f'{CONFIG}destroy = "delete"\n')
+    (stack.path / "lab.toml").unlink()
+    write(stack, 1, name="other")
+    said = stack.run("plan", "--allow-deletes").succeeded().out
+    assert "- azureml.environment.lab: no longer in the specs\n" in said
+    assert "all versions of the environment go with it" in said
+    assert "archived" not in said
+    stack.run("apply", "--auto-approve", "--allow-deletes").succeeded()
+
+    async def look(provider: AzuremlProvider) -> bool:
+        return await provider._environments.container("lab") is None
+
+    assert with_platform(stack, look)
+
+
 def test_what_somebody_changed_is_drift(stack: Project) -> None:
     """A version that somebody made, and words that somebody changed; the next apply takes both back."""
 

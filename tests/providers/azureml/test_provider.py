@@ -554,7 +554,7 @@ def test_a_stack_may_ask_for_real_deletion(tmp_path: Path) -> None:
     run(check())
 
 
-@pytest.mark.parametrize("status", [400, 405, 409])
+@pytest.mark.parametrize("status", [400, 404, 405, 409])
 def test_what_the_service_does_not_delete_is_archived(tmp_path: Path, status: int) -> None:
     """Real deletion is known to be refused."""
     refused = Fault(on="DELETE *", status=status)
