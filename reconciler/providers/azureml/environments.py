@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 import msgspec
 
 from reconciler.core.attributes import Attributes
-from reconciler.errors import ListingIncomplete, NotFound
+from reconciler.errors import ListingIncomplete, NotFound, OutcomeUnknown, ProviderError
 from reconciler.providers.azureml import api, conversion
 from reconciler.providers.azureml.arm import Arm
 
@@ -31,6 +31,7 @@ T = TypeVar("T")
 _NEWEST_FIRST: Final = {"$orderBy": "createdtime desc", **api.EVERY}
 
 _MOST_PROBES: Final = 20
+_ATTEMPTS: Final = 3
 
 _containers = msgspec.json.Decoder(api.ContainerEntry)
 _versions = msgspec.json.Decoder(api.VersionEntry)
@@ -286,10 +287,16 @@ class Environments:
 
     async def rewrite(self, version: Version, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         """Put a version back with a *change* of its properties, unless that leaves it as it is."""
-        before = version.properties
+        name, number, before = version.name, version.number, version.properties
         after = change(before)
-        if after != conversion.put_back(before):
-            await self.put_version(version.name, version.number, after)
+        if after == conversion.put_back(before):
+            return
+
+        async def is_so() -> bool:
+            found = await self.version(name, number)
+            return found is not None and conversion.put_back(found.properties) == after
+
+        await _surely_sent(lambda: self.put_version(name, number, after), is_so)
 
     async def archive(self, name: str, number: str) -> None:
         """Archive one version. One that is gone, or archived already, is success."""
@@ -303,11 +310,39 @@ class Environments:
         for key in ("latestVersion", "nextVersion"):
             body.pop(key, None)  # the service's own
         body.pop("stage", None)
-        await self._arm.put(self.root.container(container.name), {"properties": body})
+
+        async def is_so() -> bool:
+            found = await self.container(container.name)
+            return found is not None and found.archived is archived
+
+        path = self.root.container(container.name)
+        await _surely_sent(lambda: self._arm.put(path, {"properties": body}), is_so)
 
     async def delete_container(self, name: str) -> None:
         """Delete a container with all its versions, where the service does that."""
         await self._arm.delete(self.root.container(name))
+
+
+async def _surely_sent(send: Callable[[], Awaitable[Any]], is_so: Callable[[], Awaitable[bool]]) -> None:
+    """Send one of several writes that make a whole, again where a read shows that it did not happen.
+
+    Whoever settles the whole looks at what it comes to, and would not see
+    that the rest of it is missing: other versions, say, that stay active. What
+    is sent says how it is to be, so twice does no harm.
+    """
+    for left in reversed(range(_ATTEMPTS)):
+        try:
+            await send()
+        except OutcomeUnknown as error:
+            try:
+                if await is_so():
+                    return
+            except ProviderError:
+                raise error from None
+            if not left:
+                raise
+        else:
+            return
 
 
 def _properties(raw: bytes) -> dict[str, Any]:

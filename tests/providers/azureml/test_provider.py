@@ -310,7 +310,7 @@ def test_an_environment_whose_every_version_is_archived_comes_back(tmp_path: Pat
 
 def test_what_dies_while_it_brings_an_environment_back_leaves_it_gone(tmp_path: Path) -> None:
     """The new version is written while the container is still archived, and nobody sees it."""
-    dies = Fault(on="PUT */environments/lab", nth=(2,), drop="before")
+    dies = Fault(on="PUT */environments/lab", nth=(2, 3, 4), drop="before")
 
     async def check() -> None:
         async with workspace(tmp_path, dies) as (_, provider):
@@ -320,6 +320,27 @@ def test_what_dies_while_it_brings_an_environment_back_leaves_it_gone(tmp_path: 
             assert await provider.read("environment", "lab") is None
             again = await made(provider, version="2", image="x")
             assert again.attributes["version"] == "2"
+
+    run(check())
+
+
+@pytest.mark.parametrize("drop", ["before", "after"])
+@pytest.mark.parametrize("path", ["lab", "lab/versions/1", "lab/versions/2"])
+def test_what_was_put_away_stays_so_where_an_answer_is_lost(tmp_path: Path, path: str, drop: Any) -> None:
+    """The environment is there again already, and who looks at that alone misses the rest."""
+
+    async def check() -> None:
+        async with workspace(tmp_path) as (_, provider):
+            await made(provider)
+            await moved(provider)
+            await provider.delete(address("lab"), "lab:1")
+            await provider.delete(address("lab"), "lab")
+        lost = Fault(on=f"PUT */environments/{path}", nth=(1,), drop=drop)
+        async with workspace(tmp_path, lost) as (_, provider):
+            again = wanted(version="2", image="python:3.12", description="again")
+            await provider.create(address("lab"), again, key="k")
+            assert (await live(provider)).attributes["description"] == "again"
+            assert await provider.read("environment", "lab:1") is None
 
     run(check())
 
