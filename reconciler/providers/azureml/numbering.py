@@ -39,6 +39,15 @@ def number_for(
     if known is not None and any(key in DEFINITION for key in ignored):
         seen = known.attributes
         wanted = {**wanted, **{key: seen.get(key) for key in ignored if key in DEFINITION}}
+    if live is not None and "version" in ignored:
+        if _same(live, wanted):
+            return live.number
+        return Problem(
+            _AT,
+            f"the definition differs from that of version {live.number}, which never changes, and "
+            "ignore_changes leaves the version as it is",
+            "Take version out of ignore_changes.",
+        )
     said = wanted.get("version")
     if isinstance(said, str):
         return _as_said(said, wanted, versions)

@@ -129,6 +129,23 @@ def test_what_is_not_to_be_changed_makes_no_new_version(tmp_path: Path) -> None:
     run(check())
 
 
+def test_a_version_that_is_to_stay_cannot_have_another_definition(tmp_path: Path) -> None:
+    """The plan refuses what apply could not do; whatever number the spec says, the live one stays."""
+
+    async def check() -> None:
+        async with workspace(tmp_path) as (_, provider):
+            assert await number(provider, resource(ignore=["version"])) == "1"
+            await made(provider, version="4")
+            assert await number(provider, resource(ignore=["version"], description="new")) == "4"
+            assert await number(provider, resource(version="7", ignore=["version"])) == "4"
+            problem = await number(provider, resource(image="new", ignore=["version"]))
+            assert isinstance(problem, Problem)
+            assert (problem.address, problem.path) == (address("lab"), ("version",))
+            assert "differs from that of version 4, which never changes" in problem.summary
+
+    run(check())
+
+
 # --- other strategies ----------------------------------------------------------------------------------
 
 
