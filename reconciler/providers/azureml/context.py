@@ -60,11 +60,14 @@ class BuildContext:
         """Every file, in the order of the hash."""
         return tuple(_files(self._tree))
 
-    def digest(self) -> str:
-        """64 hexadecimal digits: the vendor's hash of what is in it now."""
+    def digest(self, sums: dict[str, bytes] | None = None) -> str:
+        """64 hexadecimal digits: the vendor's hash of what is in it now.
+
+        *sums* gets the SHA-256 of what was read of each file: reading one
+        again may give something else.
+        """
         hasher = hashlib.sha256(_SEED)
-        for part in _parts(self._tree):
-            hasher.update(part)
+        _hash_into(hasher, self._tree, sums if sums is not None else {})
         return hasher.hexdigest()
 
 
@@ -213,10 +216,12 @@ def _files(tree: _Tree) -> Iterator[ContextFile]:
             yield from _files(item)
 
 
-def _parts(tree: _Tree) -> Iterator[bytes]:
+def _hash_into(hasher: Any, tree: _Tree, sums: dict[str, bytes]) -> None:
     for name, item in _ordered(tree):
-        yield name.encode()
+        hasher.update(name.encode())
         if isinstance(item, ContextFile):
-            yield item.read()
+            content = item.read()
+            hasher.update(content)
+            sums[item.name] = hashlib.sha256(content).digest()
         else:
-            yield from _parts(item)
+            _hash_into(hasher, item, sums)

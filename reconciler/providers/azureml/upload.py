@@ -8,6 +8,7 @@ which is written when all others are. Source: vendor client azure-ai-ml 1.35.2.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -121,12 +122,9 @@ class Uploads:
             )
         context = open_context(manifest, self._stack)
         hashed = uri.removeprefix(start).partition("/")[0]
-        if context.digest() != hashed:
-            raise Rejected(
-                f"{self._arm.platform}: the build context of {name} changed since the plan was made",
-                platform=self._arm.platform,
-                hint="Nothing was written. Make the plan again.",
-            )
+        sums: dict[str, bytes] = {}
+        if context.digest(sums) != hashed:
+            raise self._changed(name)
         prefix = f"{place.path}/{_ROOM}/{uri.removeprefix(start)}"
         *others, last = context.files
         if await self._is_whole(place, prefix + quote(last.name)):
@@ -135,7 +133,11 @@ class Uploads:
 
         async def send(file: ContextFile) -> None:
             async with room:
-                await self._put(place, prefix + quote(file.name), await asyncio.to_thread(file.read))
+                content = await asyncio.to_thread(file.read)
+                if hashlib.sha256(content).digest() != sums[file.name]:
+                    # Marked as whole, it would be what everybody gets who wants that hash.
+                    raise self._changed(name)
+                await self._put(place, prefix + quote(file.name), content)
 
         await gathered([send(file) for file in others])
         await send(last)
@@ -146,6 +148,13 @@ class Uploads:
             {"comp": "metadata"},
             {"x-ms-meta-name": name, "x-ms-meta-version": version, "x-ms-meta-upload_status": _DONE},
             b"",
+        )
+
+    def _changed(self, name: str) -> Rejected:
+        return Rejected(
+            f"{self._arm.platform}: the build context of {name} changed since the plan was made",
+            platform=self._arm.platform,
+            hint="No version was made. Make the plan again.",
         )
 
     async def _is_whole(self, place: _Place, path: str) -> bool:

@@ -225,6 +225,32 @@ def test_a_context_that_changed_since_the_plan_is_not_sent(tmp_path: Path) -> No
     run(check())
 
 
+def test_a_file_that_changes_while_it_is_sent_marks_nothing(tmp_path: Path) -> None:
+    """What is at an address is what its hash says, for everybody who wants that."""
+    named = write_context(tmp_path)
+
+    class Busy(Storage):
+        """A storage account; while it is asked, somebody saves a file."""
+
+        def _answer(self, scope: Any, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str]]:
+            if scope["method"] == "HEAD":
+                (tmp_path / "docker/train/a.txt").write_bytes(b"not reviewed")
+            return super()._answer(scope, headers, body)
+
+    storage = Busy(ROUTES)
+
+    async def check() -> None:
+        async with served_by(storage, tmp_path) as (watched, provider):
+            error = await failing(provider.create(address("lab"), built(address_of(named)), key="k"))
+            assert isinstance(error, Rejected)
+            assert "the build context of lab changed since the plan was made" in str(error)
+            assert storage.metadata == {}
+            assert b"not reviewed" not in storage.blobs.values()
+            assert "PUT /environments/lab/versions/1" not in watched.writes
+
+    run(check())
+
+
 def test_a_context_that_is_gone_is_named(tmp_path: Path) -> None:
     """With where it was looked for."""
     _, opened = storing(tmp_path)
