@@ -142,6 +142,12 @@ _SHAPES = (
     ),
     _credential("a private key", "-----BEGIN ", r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY"),
     _credential("an authorization header", "Bearer |bearer ", _START + r"[Bb]earer [A-Za-z0-9._~+/-]{20}"),
+    # Whoever has the address has what it leads to: of blob storage, a bucket.
+    _credential(
+        "a signed URL",
+        "sig=|X-Amz-Signature=|X-Goog-Signature=",
+        r"[?&](?:sig|X-Amz-Signature|X-Goog-Signature)=[A-Za-z0-9%+/_=-]{20}",
+    ),
     _credential(
         "a URL with a password in it",
         r"://[^\s/@]*+@",

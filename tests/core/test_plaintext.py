@@ -61,6 +61,8 @@ SHAPES = [
         for kind in ("", "RSA ", "EC ", "OPENSSH ", "ENCRYPTED ", "PGP ")
     ],
     (joined("Bear", "er ", body(32)), "an authorization header"),
+    (joined("https://lab.blob.core.windows.net/c?sp=r&", "sig", "=", body(43), "%3D"), "a signed URL"),
+    (joined("https://lab.s3.amazonaws.com/x?", "X-Amz-", "Signature=", HEX_40), "a signed URL"),
     (joined("https://lab:", "hunter2", "@example.org/data"), "a URL with a password in it"),
     (joined("redis://:", "hunter2", "@cache:6379/0"), "a URL with a password in it"),
     (joined("postgresql+psycopg://lab:", "$ecret", "@db/lab"), "a URL with a password in it"),
@@ -90,6 +92,8 @@ def test_a_credential_is_known_by_its_shape(text: str, value: str, kind: str) ->
         "ssh://git@github.com:22/acme/lab.git",
         "https://lab:${PASSWORD}@example.org",
         "https://lab:$PASSWORD@example.org",
+        "https://lab.blob.core.windows.net/c?sp=r&sig=${SIGNATURE_OF_THE_CONTAINER}",
+        "https://example.org/design=signals-and-slots-with-a-long-name",
         "https://lab:$(PASSWORD)@example.org",
         "https://${USER}:${PASS_A}${PASS_B}@example.org",
         "http://localhost:8080/@scope/package",

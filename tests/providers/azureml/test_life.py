@@ -251,6 +251,31 @@ def test_a_plan_of_real_deletion_says_so(stack: Project) -> None:
     assert with_platform(stack, look)
 
 
+def test_a_signature_that_somebody_gave_a_context_is_never_written_down(stack: Project) -> None:
+    """It opens the storage: not in a plan, a journal or the state, and on no screen."""
+    signature = "AbCd0123" * 5
+    address = f"https://acct.blob.core.windows.net/c/ctx/?sp=r&sig={signature}%3D"
+
+    async def interfere(provider: AzuremlProvider) -> None:
+        body = {"build": {"contextUri": address}, "description": "training"}
+        await provider._arm.put(f"{WORKSPACE}/environments/lab/versions/3", {"properties": body})
+
+    with_platform(stack, interfere)
+    said = [
+        stack.run("drift"),
+        stack.run("plan", "--out", "p.plan", "--json-out", "p.json"),
+        stack.run("show", "azureml.environment.lab"),
+        stack.run("list", "--format", "json"),
+        stack.run("apply", "--auto-approve"),
+    ]
+    assert "changed (secret)" in said[1].out
+    assert said[-1].code == 0
+    assert [one for one in said if signature in one.out + one.err] == []
+    files = [one for one in stack.path.rglob("*") if one.is_file() and "embedded" not in one.parts]
+    assert len(files) > 4
+    assert [one for one in files if signature.encode() in one.read_bytes()] == []
+
+
 def test_what_somebody_changed_is_drift(stack: Project) -> None:
     """A version that somebody made, and words that somebody changed; the next apply takes both back."""
 
