@@ -148,6 +148,12 @@ _SHAPES = (
         "sig=|X-Amz-Signature=|X-Goog-Signature=",
         r"[?&](?:sig|X-Amz-Signature|X-Goog-Signature)=[A-Za-z0-9%+/_=-]{20}",
     ),
+    # The feeds of packages take a token in the place of the user. A shorter word is likely a name.
+    _credential(
+        "a URL with a token in it",
+        r"://[^\s/@]*+@",
+        r"://(?=[A-Za-z_-]*+[0-9])[A-Za-z0-9_-]{32,}+@",
+    ),
     _credential(
         "a URL with a password in it",
         r"://[^\s/@]*+@",
