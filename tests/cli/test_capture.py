@@ -154,6 +154,10 @@ def test_a_virtual_environment_is_read_by_its_files(stack: Project, tmp_path: Pa
             "numpy": ("2.1.3", None),
             "torch": ("2.5.1+cu124", None),
             "fromgit": ("1.0", {"url": "https://git.example.com/x.git", "vcs_info": vcs}),
+            "inside": (
+                "1.0",
+                {"url": "https://git.example.com/y.git", "vcs_info": vcs, "subdirectory": "libs/inside"},
+            ),
             "archived": ("1.0", {"url": "https://example.com/archived-1.0.tar.gz", "archive_info": {}}),
             "editable": ("1.0", {"url": "file:///home/me/editable", "dir_info": {"editable": True}}),
             "localfile": (
@@ -174,6 +178,7 @@ def test_a_virtual_environment_is_read_by_its_files(stack: Project, tmp_path: Pa
                 "pip": [
                     "archived @ https://example.com/archived-1.0.tar.gz",
                     "fromgit @ git+https://git.example.com/x.git@0123abc",
+                    "inside @ git+https://git.example.com/y.git@0123abc#subdirectory=libs/inside",
                     "numpy==2.1.3",
                     "torch==2.5.1+cu124",
                     "Zope.Interface==7.1",
@@ -263,6 +268,54 @@ def test_a_dockerfile_of_v1_gets_the_conda_step(stack: Project) -> None:
     )
     inline = lines[-2].partition("printf '%s' '")[2].partition("' > ")[0]
     assert json.loads(inline)["dependencies"] == ["python=3.8.13"]
+
+
+def test_a_v1_definition_of_a_requirements_file_loses_its_comments(stack: Project) -> None:
+    """The SDK copies the lines of the file as they stand; what v2 cannot do with one is named."""
+    lines = ["# ours", "", "torch==2.2  # the GPU one", "-r other.txt", "azureml-defaults"]
+    conda = {"dependencies": ["python=3.8.13", "pip", {"pip": lines}]}
+    v1 = {"name": "e", "python": {"condaDependencies": conda}, "docker": {"baseImage": "team/app:1"}}
+    stack.write("v1.json", json.dumps(v1))
+    stack.run("capture", "v1", "v1.json", "--out", "e.toml").succeeded()
+    found = written(stack, "e.toml")["on"]["azureml"]["conda"]["dependencies"]
+    assert found[2] == {"pip": ["torch==2.2", "azureml-defaults"]}
+    assert "# Left out: -r other.txt: the service has no such file." in (stack.path / "e.toml").read_text()
+
+
+def test_secrets_of_a_v1_definition_are_left_out(stack: Project) -> None:
+    """Of channels, indexes and the address of a build context; a Dockerfile with one is not written."""
+    conda = {
+        "channels": ["conda-forge", "https://conda.example.com/t/hunter2-hunter2/team"],
+        "dependencies": [
+            "python=3.8.13",
+            {"pip": ["--extra-index-url https://me:hunter2@pypi.example.com/simple"]},
+        ],
+        "prefix": "/home/me",
+    }
+    python = {"condaDependencies": conda}
+    stack.write("a.json", json.dumps({"name": "a", "python": python, "docker": {"baseImage": "team/app:1"}}))
+    signed = {
+        "locationType": "storageAccount",
+        "location": "https://me.blob.core.windows.net/c/x/?sig=hunter2",
+    }
+    stack.write("b.json", json.dumps({"name": "b", "docker": {"buildContext": signed}}))
+    said = [stack.run("capture", "v1", f"{name}.json", "--out", f"{name}.toml").succeeded() for name in "ab"]
+    assert written(stack, "a.toml")["on"]["azureml"]["conda"] == {
+        "channels": ["conda-forge"],
+        "dependencies": ["python=3.8.13"],
+    }
+    build = written(stack, "b.toml")["on"]["azureml"]["build"]
+    assert build["path"] == "https://me.blob.core.windows.net/c/x/"
+    texts = [(stack.path / f"{name}.toml").read_text() for name in "ab"]
+    assert texts[0].count("# Left out: ") == 2
+    assert "# Left out: what signs in to the build context." in texts[1]
+    docker = {"baseDockerfile": "FROM team/app:1\nENV API_TOKEN=hunter2\n"}
+    stack.write("c.json", json.dumps({"name": "c", "docker": docker}))
+    failed = stack.run("capture", "v1", "c.json", "--out", "c.toml")
+    assert failed.code == 1
+    assert "c.json: the Dockerfile: line 2: a secret" in failed.err
+    assert not (stack.path / "c.toml").exists()
+    assert not [one for one in [*texts, *(one.out + one.err for one in [*said, failed])] if "hunter2" in one]
 
 
 def test_what_is_no_definition_is_refused(stack: Project) -> None:

@@ -16,15 +16,18 @@ from dataclasses import dataclass, field
 from importlib.metadata import Distribution, distributions
 from pathlib import Path as FilePath
 from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
 
 from reconciler.core.ports import Place, Problem
 from reconciler.errors import ReconcilerError
 from reconciler.providers.azureml.documents import DocumentBroken, read_json, read_yaml
 from reconciler.providers.azureml.spec import read_spec
 from reconciler.providers.azureml.spec.conda import conda_flaws
+from reconciler.providers.azureml.spec.dockerfile import dockerfile_flaws
 from reconciler.providers.azureml.spec.environment import CANNOT_CARRY
 from reconciler.providers.azureml.spec.existing import v1_fields
 from reconciler.providers.azureml.spec.requirements import requirement_flaw
+from reconciler.providers.azureml.spec.secrets import CONNECTION, secret_in
 from reconciler.providers.azureml.spec.wheels import conda_step
 from reconciler.providers.azureml.spec.words import name_flaw
 
@@ -116,9 +119,10 @@ def _of_export(export: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
         # Only the whole definition has a place for these.
         dependencies: list[Any] = [*([f"python={python}"] if python else []), *packages]
         whole = {**export, "dependencies": [*dependencies, *([{"pip": pip}] if pip else [])]}
+        whole["channels"] = _open_channels(export.get("channels") or [], notes)
         return {"conda": _without_flaws(whole, notes)}
     fields: dict[str, Any] = {"python": python} if python else {}
-    fields["channels"] = [str(one) for one in export.get("channels") or []]
+    fields["channels"] = _open_channels(export.get("channels") or [], notes)
     fields |= {key: value for key, value in (("packages", packages), ("pip", pip)) if value}
     return fields
 
@@ -134,6 +138,17 @@ def _without_flaws(conda: dict[str, Any], notes: list[str]) -> dict[str, Any]:
     return {**rest, **({"variables": variables} if variables else {})}
 
 
+def _open_channels(channels: Sequence[Any], notes: list[str]) -> list[str]:
+    """The channels that need no secret."""
+    kept = []
+    for one in map(str, channels):
+        if secret := secret_in(one):
+            notes.append(f"Left out: a channel: {secret}. {CONNECTION}")
+        else:
+            kept.append(one)
+    return kept
+
+
 def _taken(lines: Sequence[Any], notes: list[str]) -> list[str]:
     """The requirements that the service can install."""
     kept = []
@@ -142,7 +157,8 @@ def _taken(lines: Sequence[Any], notes: list[str]) -> list[str]:
             kept.append(line)
         else:
             # The line may be what must not be seen.
-            shown = line.split("@")[0].strip() if re.match(r"[\w.-]+\s*@", line) else "a requirement"
+            named = line.split("@")[0].strip() if re.match(r"[\w.-]+\s*@", line) else "a requirement"
+            shown = named if secret_in(line) else line[:80]
             notes.append(f"Left out: {shown}: {flaw[0]}. {flaw[1]}")
     return kept
 
@@ -221,6 +237,7 @@ def _frozen(site: FilePath, notes: list[str]) -> Iterator[str]:
 def _requirement(name: str, version: str, origin: Mapping[str, Any]) -> tuple[str, str]:
     """The requirement for a distribution, and what to look at; no requirement for what is only here."""
     url = str(origin.get("url", ""))
+    inside = f"#subdirectory={origin['subdirectory']}" if origin.get("subdirectory") else ""
     line = f"{name}=={version}"
     if (origin.get("dir_info") or {}).get("editable"):
         return "", f"is installed editable, from {url}. {_WHEEL}"
@@ -229,11 +246,11 @@ def _requirement(name: str, version: str, origin: Mapping[str, Any]) -> tuple[st
     if vcs := origin.get("vcs_info"):
         revision = vcs.get("commit_id") or vcs.get("requested_revision") or "HEAD"
         return (
-            f"{name} @ {vcs.get('vcs', 'git')}+{url}@{revision}",
+            f"{name} @ {vcs.get('vcs', 'git')}+{url}@{revision}{inside}",
             f"comes out of a repository: {_READABLE}",
         )
     if url:
-        return f"{name} @ {url}", f"comes from an address of its own: {_READABLE}"
+        return f"{name} @ {url}{inside}", f"comes from an address of its own: {_READABLE}"
     if "+" in version:
         return (
             line,
@@ -273,6 +290,7 @@ def capture_v1(data: bytes, source: str) -> Captured:
             f"Left out: the variables {names}. Give them to jobs and deployments, or write them into a "
             "Dockerfile."
         )
+    _leave_out_secrets(fields, source, captured.notes)
     registry = fields.get("base_image_registry")
     if registry is not None:
         if registry.keys() - {"address"}:
@@ -290,6 +308,46 @@ def capture_v1(data: bytes, source: str) -> Captured:
         fields["dockerfile"] = {"text": f"{text}{step}\n"}
         captured.notes.append("The Dockerfile installs the conda packages now: v2 does not combine the two.")
     return captured
+
+
+def _leave_out_secrets(fields: dict[str, Any], source: str, notes: list[str]) -> None:
+    """Take out of *fields* what the service should not see, nor git.
+
+    Raises `ReconcilerError` for a Dockerfile that holds such: it would be
+    another without.
+    """
+    conda, build, dockerfile = (fields.get(key) for key in ("conda", "build", "dockerfile"))
+    if isinstance(conda, dict):
+        fields["conda"] = _without_secrets(conda, notes)
+    if build is not None and isinstance(path := build["path"], str) and (secret_in(path) or "?" in path):
+        parts = urlsplit(path)
+        fields["build"] = {
+            **build,
+            "path": urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="")),
+        }
+        notes.append(
+            "Left out: what signs in to the build context. "
+            "The workspace reads its own storage by its identity."
+        )
+    if dockerfile is not None:
+        for _, summary, hint in dockerfile_flaws(str(dockerfile["text"])):
+            if hint is CONNECTION:
+                raise ReconcilerError(f"{source}: the Dockerfile: {summary}", hint=hint)
+
+
+def _without_secrets(conda: dict[str, Any], notes: list[str]) -> dict[str, Any]:
+    """A conda definition of the v1 SDK, of which it checked nothing, without what must not be seen."""
+    found = {key: value for key, value in conda.items() if key != "prefix"}
+    if isinstance(found.get("channels"), list):
+        found["channels"] = _open_channels(found["channels"], notes)
+    if isinstance(found.get("dependencies"), list):
+        items = []
+        for item in found["dependencies"]:
+            if isinstance(item, dict) and isinstance(item.get("pip"), list):
+                item = {**item, "pip": _taken(item["pip"], notes)}
+            items.append(item)
+        found["dependencies"] = [item for item in items if item != {"pip": []}]
+    return _without_flaws(found, notes) if isinstance(found.get("variables"), dict) else found
 
 
 def problems_of(name: str, fields: Mapping[str, Any]) -> tuple[Problem, ...]:

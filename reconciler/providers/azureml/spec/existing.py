@@ -18,6 +18,7 @@ from reconciler.core.reading import nearest
 from reconciler.errors import ReconcilerError
 from reconciler.providers.azureml.context import within
 from reconciler.providers.azureml.documents import Document, DocumentBroken, read_json, read_yaml
+from reconciler.providers.azureml.spec.requirements import without_comment
 from reconciler.providers.azureml.spec.words import Flaw, Values
 
 __all__ = ["Existing", "open_document", "read_existing", "v1_fields"]
@@ -237,7 +238,7 @@ def _of_docker(top: Values, table: Callable[[Any, str], Values]) -> _Fields:
     ):
         if key in docker and docker[key] != usual:
             fields[name] = (docker[key], f"docker.{key}")
-    if "baseDockerfile" in docker:
+    if docker.get("baseDockerfile"):
         fields["dockerfile"] = ({"text": docker["baseDockerfile"]}, "docker.baseDockerfile")
     if context := table(docker.get("buildContext"), "docker.buildContext"):
         build = {
@@ -271,5 +272,20 @@ def _of_python(python: Values) -> _Fields:
         ("baseCondaEnvironment", "base_conda_environment"),
     ):
         if key in python and not (name == "conda_file" and "conda" in fields):
-            fields[name] = (python[key], f"python.{key}")
+            value = _without_comments(python[key]) if name == "conda" else python[key]
+            fields[name] = (value, f"python.{key}")
     return fields
+
+
+def _without_comments(conda: Any) -> Any:
+    """A conda definition whose pip lines are requirements: the SDK copies those of a file as they stand."""
+    if not isinstance(conda, Mapping) or not isinstance(items := conda.get("dependencies"), list):
+        return conda
+
+    def cleaned(item: Any) -> Any:
+        if not isinstance(item, Mapping) or not isinstance(lines := item.get("pip"), list):
+            return item
+        found = [without_comment(line) if isinstance(line, str) else line for line in lines]
+        return {**item, "pip": [line for line in found if line != ""]}
+
+    return {**conda, "dependencies": [cleaned(item) for item in items]}

@@ -19,7 +19,7 @@ from reconciler.providers.azureml.context import within
 from reconciler.providers.azureml.spec.secrets import CONNECTION, secret_in
 from reconciler.providers.azureml.spec.words import Flaw
 
-__all__ = ["Requirements", "is_pinned", "name_of", "requirement_flaw"]
+__all__ = ["Requirements", "is_pinned", "name_of", "requirement_flaw", "without_comment"]
 
 _NAME: Final = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(\[[^\]]*\])?\s*(.*)", re.DOTALL)
 _REST: Final = re.compile(r"(?:@|===|==|~=|!=|<=|>=|<|>|;|\(|--)")
@@ -164,6 +164,11 @@ class Requirements:
         self._complain_here(f"{place}: {summary}", hint)
 
 
+def without_comment(line: str) -> str:
+    """What pip takes of a line; empty when that is nothing."""
+    return re.sub(r"(?:^|\s+)#.*$", "", line).strip()
+
+
 def _logical(text: str) -> Iterator[tuple[int, str]]:
     """The lines of a requirements file as pip sees them, with their numbers."""
     held: list[str] = []
@@ -176,7 +181,7 @@ def _logical(text: str) -> Iterator[tuple[int, str]]:
             continue
         whole = "".join([*held, "" if is_comment else raw])
         held = []
-        if line := re.sub(r"(?:^|\s+)#.*$", "", whole).strip():
+        if line := without_comment(whole):
             yield first, line
     if line := "".join(held).strip():
         yield first, line
