@@ -30,6 +30,7 @@ from reconciler.render.difference import (
 from reconciler.render.graph import HEIGHT
 from reconciler.render.plan_graph import plan_graph
 from reconciler.render.text import NO_CHANGES, summary_line
+from reconciler.render.warnings import grouped
 
 __all__ = ["html"]
 
@@ -47,6 +48,7 @@ def html(view: Mapping[str, Any]) -> str:
     )
     environment.filters["printable"] = printable
     environment.filters["symbol"] = symbol_of
+    environment.filters["grouped"] = grouped
     style, script = (_source(environment, name) for name in ("plan.css", "plan.js"))
     changes = sorted(view["changes"], key=destructive_first)
     empty = "No objects need to be destroyed." if view["destroy"] else NO_CHANGES

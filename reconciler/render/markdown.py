@@ -30,6 +30,7 @@ from reconciler.render.difference import (
 )
 from reconciler.render.markup import code, fenced, fitting, html_code, prose
 from reconciler.render.text import NO_CHANGES, summary_line
+from reconciler.render.warnings import grouped
 
 __all__ = ["LEAST_BYTES", "MOST_BYTES", "essence", "is_shortened", "markdown", "marker"]
 
@@ -290,7 +291,7 @@ def _warnings(texts: Sequence[str], *, brief: bool) -> Iterator[str]:
     if texts and brief:
         yield f"{title}: see `reconciler show PLANFILE`.\n"
     elif texts:
-        lines = [printable(line) for text in texts for line in text.rstrip("\n").split("\n")]
+        lines = [printable(line) for text in grouped(texts) for line in text.rstrip("\n").split("\n")]
         yield f"<details><summary>{title}</summary>\n\n{fenced(lines)}\n</details>\n"
 
 

@@ -18,6 +18,7 @@ from reconciler.render.difference import (
     reads_better_by_line,
     symbol_of,
 )
+from reconciler.render.warnings import grouped
 
 __all__ = [
     "COLOURED",
@@ -80,7 +81,7 @@ def plan_lines(
 
     *quiet* leaves out the changes; *verbose* adds the steps.
     """
-    for text in view["warnings"]:
+    for text in grouped(view["warnings"]):
         yield from _warning(text, palette)
     changes = sorted(view["changes"], key=destructive_first)
     if not quiet:
@@ -240,7 +241,7 @@ def drift_lines(
     view: Mapping[str, Any], palette: Palette = PLAIN, *, width: int = 80, quiet: bool = False
 ) -> Iterator[str]:
     """What differs from what was last applied; *quiet*: how many do, and what could not be read."""
-    for text in view["warnings"]:
+    for text in grouped(view["warnings"]):
         yield from _warning(text, palette)
     if not quiet:
         yield from _spaced(_drifted_lines(one, palette, width) for one in view["drift"])

@@ -16,6 +16,7 @@ from reconciler.cli.options import common, option
 from reconciler.cli.session import Session, find_stack
 from reconciler.errors import SpecErrors
 from reconciler.render.annotations import Annotation, github, junit, sarif
+from reconciler.render.warnings import grouped
 from reconciler.specs import spec_names
 
 
@@ -50,7 +51,7 @@ def command(context: Context, /, form: str, **options: Any) -> int:
         return Exit.ERROR
     _report(context, form, about_warnings(specs.warnings, root), root)
     if form != "github":
-        for text in specs.warnings:
+        for text in specs.warnings if output.as_json else grouped(specs.warnings):
             output.warning(text)
     count = len(specs.resources)
     if form == "text":
