@@ -156,8 +156,13 @@ class Resolving:
 
 
 def _going_back(resource: Resource, listing: Listing) -> str:
-    """What becomes of newer versions where the one that is wanted is there already; else nothing."""
+    """What becomes of other versions where the one that is wanted is not simply the next; else nothing."""
     name, number = str(resource.attributes["name"]), str(resource.attributes["version"])
+    if (container := listing.containers.get(name)) is not None and container.archived:
+        return (
+            f"{resource.address}: it is archived on the platform, and comes back at version {number}; "
+            "its other versions stay archived"
+        )
     versions = listing.versions.get(name, [])
     newest = newest_active(versions)
     if newest is None or newest.number == number or all(one.number != number for one in versions):

@@ -92,6 +92,10 @@ def test_an_archived_environment_comes_back_at_its_newest_version(tmp_path: Path
             await provider.delete(address("lab"), "lab")
             assert await number(provider, resource(image="python:3.12")) == "2"
             assert await number(provider, resource()) == "3"
+            assert (await provider.resolve([resource()])).warnings == (
+                "azureml.environment.lab: it is archived on the platform, and comes back at version 3; "
+                "its other versions stay archived",
+            )
 
     run(check())
 
