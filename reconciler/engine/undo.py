@@ -18,6 +18,7 @@ from reconciler.core.model import (
     Resource,
     ResourceAddress,
     ResourceState,
+    Reversal,
     Source,
     SpecSet,
     State,
@@ -79,6 +80,12 @@ def before_run(run: str, backend: StateBackend, state: State, secrets: Secrets) 
         for address in sorted(adopted)
     ]
     warnings += lost_secrets(was.values(), state, secrets)
+    warnings += [
+        f"{step.address}: run {run} archived {step.remote_id}, which stays archived; "
+        "the platform can restore it"
+        for step in steps
+        if step.reversal is Reversal.UNARCHIVE and step.deposes
+    ]
     specs = SpecSet(
         resources=as_wishes(wanted, names, moved_back, was.keys()),
         digest="",

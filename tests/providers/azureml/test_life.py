@@ -125,6 +125,15 @@ def test_an_undo_goes_back_to_the_version_before(stack: Project) -> None:
     assert "No changes." in stack.run("plan").succeeded().out
 
 
+def test_an_undo_says_which_old_versions_stay_put_away(stack: Project) -> None:
+    """They count for nothing that a spec says, so the plan has no step for them."""
+    write(stack, 2, "keep_versions = 1\n")
+    stack.run("apply", "--auto-approve").succeeded()
+    run = stack.run("history").succeeded().out.splitlines()[1].split()[0]
+    said = stack.run("undo", run, "--out", "u.plan").succeeded().out
+    assert f"azureml.environment.lab: run {run} archived lab:1, which stays archived" in said
+
+
 def test_a_failed_apply_goes_back_to_the_version_before(stack: Project) -> None:
     """What was done is taken back: version 3 is archived, and version 2 counts again."""
     write(stack, 3)
