@@ -395,6 +395,21 @@ def test_a_datastore_of_identities_is_opened_by_our_own(tmp_path: Path, secret: 
         assert params["authorization"] == "Bearer token-1"
 
 
+@pytest.mark.parametrize("cloud", ["AzureCloud", "AzureUSGovernment", "AzureChinaCloud"])
+def test_a_token_for_storage_is_for_the_same_service_in_every_cloud(tmp_path: Path, cloud: str) -> None:
+    """Its name does not change with the cloud, as that of the resource manager does."""
+    named = write_context(tmp_path)
+    storage = Storage({**ROUTES, f"POST {STORE}/listSecrets": {"secretsType": "None"}})
+
+    async def check() -> None:
+        async with served_by(storage, tmp_path, cloud=cloud) as (watched, provider):
+            await provider.create(address("lab"), built(address_of(named)), key="k")
+            forms = [parse_qs(one.body.decode()) for one in watched.asked if "oauth2" in one.path]
+            assert forms[-1]["scope"] == ["https://storage.azure.com/.default"]
+
+    run(check())
+
+
 def test_secrets_of_the_datastore_are_kept_out_of_every_text(tmp_path: Path) -> None:
     """The key, the signature, the whole token."""
     named = write_context(tmp_path)
