@@ -133,6 +133,12 @@ def decide(
     decision = Decision(_versioned(kind, change, desired), desired, prior, live)
     if refusal := _refusal(kind, decision):
         return refusal
+    if force_replace and kind.versioned:
+        return replace(
+            decision,
+            problem=f"{desired.address} cannot be replaced: what changes in it makes a new version",
+            hint="Change its definition; versions that are there never change.",
+        )
     if replacing and kind.removal is Removal.FORGET:
         return replace(
             decision,

@@ -38,6 +38,14 @@ def test_a_new_definition_makes_a_new_version_of_the_same_object() -> None:
     assert (lab.id_of("scroll.song"), lab.agreement()) == (before, [])
 
 
+def test_what_has_versions_is_not_replaced() -> None:
+    """It would be archived, and come back as the same version."""
+    lab = Laboratory()
+    lab.apply("scroll song text=first version=1")
+    with pytest.raises(PlanImpossible, match="cannot be replaced: what changes in it makes a new version"):
+        lab.plan("scroll song text=first version=1", replaces=(address("scroll.song"),))
+
+
 def test_what_only_apply_needs_is_remembered_and_never_compared() -> None:
     """A changed ``local`` attribute is no change of the object; the platform never hears of drift in it."""
     lab = Laboratory()
