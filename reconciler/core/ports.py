@@ -189,11 +189,18 @@ class SpecWriting:
     ``to_fill`` are places of secret references that nobody can know: what
     stands there is a name that a person gives a meaning. ``left_out`` are
     fields that a spec cannot say, each with why.
+
+    ``chosen`` are fields that need not be said, since the platform chooses the
+    same by itself (a version's number): what a spec that says them has to say.
+    ``said_by`` names the fields that may say an attribute, where that is more
+    than the field of its name: all of them have to follow when it changes.
     """
 
     table: Mapping[str, Any]
     to_fill: tuple[Path, ...] = ()
     left_out: tuple[Problem, ...] = ()
+    chosen: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    said_by: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,12 +410,16 @@ class ProviderPlugin(Protocol):
     def read_spec(self, kind: str, table: Mapping[str, Any], place: Place) -> SpecReading:
         """What one spec's table (shared fields and the platform's own, merged) asks for."""
 
-    def write_spec(self, kind: str, attributes: Mapping[str, Any], place: Place) -> SpecWriting:
+    def write_spec(
+        self, kind: str, attributes: Mapping[str, Any], place: Place, settings: Any = None
+    ) -> SpecWriting:
         """The way back of `read_spec`: the table that gives these attributes, without what is usual.
 
         *attributes* are live ones, or those of a record; references to objects
-        of the stack may be ``$ref`` or ``$id``. What `read_spec` makes of the
-        table means the same, but for what is ``left_out`` and for secrets.
+        of the stack may be ``$ref`` or ``$id``. *settings* are the platform's,
+        or None for the usual ones. What `read_spec` makes of the table means
+        the same, but for what is ``left_out``, for secrets, and for what the
+        platform chooses.
         """
 
     def spec_schema(self, kind: str) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ from reconciler.providers.aenvironment.kinds import IMAGE, RESOURCES, STATUSES, 
 
 __all__ = [
     "FIELDS",
+    "artifacts_of",
     "changed",
     "environment_attributes",
     "environment_body",
@@ -74,7 +75,7 @@ def _split(artifacts: Iterable[Mapping[str, Any]]) -> Table:
     return {"image": image["content"], "image_id": image["id"], "artifacts": others}
 
 
-def _joined(values: Mapping[str, Any]) -> list[Table]:
+def artifacts_of(values: Mapping[str, Any]) -> list[Table]:
     """The artifacts as the wire has them: what containers run comes first."""
     others = [dict(one) for one in values.get("artifacts") or ()]
     if values.get("image") is None:
@@ -129,7 +130,7 @@ def environment_body(attributes: Mapping[str, Any]) -> Table:
     """The body that creates an environment: Ready, unless something else is said."""
     body: Table = {"name": attributes["name"], "version": attributes["version"], "status": "Ready"}
     body |= {wire: attributes[name] for name, wire in FIELDS.items() if attributes.get(name) is not None}
-    if artifacts := _joined(attributes):
+    if artifacts := artifacts_of(attributes):
         body["artifacts"] = artifacts
     return body
 
@@ -145,8 +146,8 @@ def changed(previous: Mapping[str, Any], managed: Mapping[str, Any]) -> Table:
         if wanted is not None and wanted != previous.get(name, empty if name != "status" else None):
             body[wire] = wanted
     if not managed.keys().isdisjoint(_OF_ARTIFACTS):
-        artifacts = _joined({**previous, **managed})
-        if artifacts != _joined(previous):
+        artifacts = artifacts_of({**previous, **managed})
+        if artifacts != artifacts_of(previous):
             body["artifacts"] = artifacts
     return body
 

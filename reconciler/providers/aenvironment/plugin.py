@@ -15,6 +15,7 @@ from reconciler.core.ports import (
     Provider,
     ResourceKind,
     SpecReading,
+    SpecWriting,
 )
 from reconciler.providers.aenvironment.kinds import KINDS
 from reconciler.providers.aenvironment.settings import Settings
@@ -51,6 +52,14 @@ class AenvironmentPlugin:
         from reconciler.providers.aenvironment.spec import read_spec
 
         return read_spec(kind, table, place)
+
+    def write_spec(
+        self, kind: str, attributes: Mapping[str, Any], place: Place, settings: Any = None
+    ) -> SpecWriting:
+        """See `ProviderPlugin.write_spec`."""
+        from reconciler.providers.aenvironment.spec import write_spec
+
+        return write_spec(kind, attributes, place)
 
     def spec_schema(self, kind: str) -> Mapping[str, Any]:
         """See `ProviderPlugin.spec_schema`."""

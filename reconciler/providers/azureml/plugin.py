@@ -15,6 +15,7 @@ from reconciler.core.ports import (
     Provider,
     ResourceKind,
     SpecReading,
+    SpecWriting,
 )
 from reconciler.providers.azureml.kinds import KINDS
 from reconciler.providers.azureml.settings import Settings
@@ -45,6 +46,14 @@ class AzuremlPlugin:
         from reconciler.providers.azureml.spec import read_spec
 
         return read_spec(kind, table, place)
+
+    def write_spec(
+        self, kind: str, attributes: Mapping[str, Any], place: Place, settings: Any = None
+    ) -> SpecWriting:
+        """See `ProviderPlugin.write_spec`."""
+        from reconciler.providers.azureml.spec import write_spec
+
+        return write_spec(kind, attributes, place, settings)
 
     def spec_schema(self, kind: str) -> Mapping[str, Any]:
         """See `ProviderPlugin.spec_schema`."""

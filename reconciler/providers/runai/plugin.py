@@ -52,7 +52,9 @@ class RunaiPlugin:
 
         return read_spec(kind, table, place)
 
-    def write_spec(self, kind: str, attributes: Mapping[str, Any], place: Place) -> SpecWriting:
+    def write_spec(
+        self, kind: str, attributes: Mapping[str, Any], place: Place, settings: Any = None
+    ) -> SpecWriting:
         """See `ProviderPlugin.write_spec`."""
         from reconciler.providers.runai.spec import write_spec
 

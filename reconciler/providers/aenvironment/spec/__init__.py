@@ -7,5 +7,6 @@ itself. Imported only when a file has to be checked.
 from __future__ import annotations
 
 from reconciler.providers.aenvironment.spec.reading import MODELS, read_spec, schema
+from reconciler.providers.aenvironment.spec.writing import write_spec
 
-__all__ = ["MODELS", "read_spec", "schema"]
+__all__ = ["MODELS", "read_spec", "schema", "write_spec"]

@@ -10,5 +10,6 @@ file has to be checked.
 from __future__ import annotations
 
 from reconciler.providers.azureml.spec.reading import FIELDS, MODELS, read_spec, schema
+from reconciler.providers.azureml.spec.writing import write_spec
 
-__all__ = ["FIELDS", "MODELS", "read_spec", "schema"]
+__all__ = ["FIELDS", "MODELS", "read_spec", "schema", "write_spec"]
