@@ -13,9 +13,9 @@ from reconciler.cli.applying import Signals, carry_out
 from reconciler.cli.context import Exit
 from reconciler.cli.progress import Progress
 from reconciler.cli.session import Session, run_async
-from reconciler.core.attributes import ID, REF, replace_markers
-from reconciler.core.model import Action, Remote, ResourceAddress, SpecSet, State
-from reconciler.core.ports import Lock, Place, Reader
+from reconciler.core.attributes import ID, LOOKUP, REF, marked, replace_markers
+from reconciler.core.model import Action, Remote, ResourceAddress, SpecSet, State, dotted
+from reconciler.core.ports import Lock, Place, Reader, ResourceKind
 from reconciler.engine.secrets import learn
 from reconciler.engine.selection import PlanOptions
 from reconciler.errors import ReconcilerError, SpecErrors
@@ -27,13 +27,17 @@ __all__ = ["Draft", "adopt", "drafted", "found_by_id", "found_unmanaged", "specs
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A file to write for one live object, and what a person has to know of it."""
+    """A file to write for one live object, and what a person has to know of it.
+
+    One with ``problems`` cannot be written: no spec can say such an object.
+    """
 
     address: ResourceAddress
     file: Path
     text: str
     to_fill: tuple[str, ...]
     left_out: tuple[str, ...]
+    problems: tuple[str, ...] = ()
 
 
 def specs_or_none(session: Session) -> SpecSet:
@@ -156,10 +160,14 @@ def _draft(
         name = names.get((address.platform, remote_id))
         return {ID: remote_id} if name is None else {REF: name}
 
-    attributes = replace_markers(remote.attributes.values_, ID, referred)
-    written = plugin.write_spec(address.kind, attributes, place)
+    live = remote.attributes.values_
+    # By its address, a reference may bring in what the platform never shows and nobody could compare.
+    attributes = live if kind.plain else replace_markers(live, ID, referred)
+    written = plugin.write_spec(
+        address.kind, attributes, place, session.config.platform_settings(address.platform)
+    )
     table = dict(written.table)
-    left_out = [f"{'.'.join(map(str, one.path))}: {one.summary}" for one in written.left_out]
+    left_out = [f"{dotted(one.path)}: {one.summary}" for one in written.left_out]
     # What is no secret by the look of it may still be one that this stack knows.
     hidden = plain_secrets_in(table, session.config.settings.not_secret)
     for key, value in table.items():
@@ -171,11 +179,35 @@ def _draft(
             left_out.append(
                 f"{why}. Put the secret into a credential, or say that it is none: [policy] not_secret"
             )
+    reading = plugin.read_spec(address.kind, table, place)
+    problems = tuple(f"{one.summary}. {one.hint}".rstrip(". ") for one in reading.problems)
+    ignored = _unsaid(kind, reading.drafts[0].attributes, attributes) if left_out and not problems else []
     stem = file_stem(address.name, taken)
-    taken.add(stem.lower())
-    text = imported_text(address, stem, table, placed=kind.identity, adopt=bool(written.to_fill))
-    to_fill = tuple(".".join(map(str, path)) for path in written.to_fill)
-    return Draft(address, folder / f"{stem}.toml", text, to_fill, tuple(left_out))
+    if not problems:
+        taken.add(stem.lower())
+    adopt = bool(written.to_fill)
+    text = imported_text(address, stem, table, placed=kind.identity, adopt=adopt, ignored=ignored)
+    to_fill = tuple(dotted(path) for path in written.to_fill)
+    return Draft(address, folder / f"{stem}.toml", text, to_fill, tuple(left_out), problems)
+
+
+def _unsaid(kind: ResourceKind, said: Mapping[str, Any], live: Mapping[str, Any]) -> list[str]:
+    """The attributes of which a spec with fields left out would say something else than is *live*.
+
+    They are none of its business, so that they stay as they are.
+    """
+    unseen = kind.write_only | kind.local
+    return [
+        key
+        for key, value in said.items()
+        if key not in unseen
+        and next(marked(value, LOOKUP), None) is None
+        and _meant(kind, key, value) != _meant(kind, key, live.get(key))
+    ]
+
+
+def _meant(kind: ResourceKind, key: str, value: Any) -> Any:
+    return kind.defaults.get(key) if value is None else value
 
 
 @contextlib.contextmanager

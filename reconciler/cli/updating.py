@@ -9,7 +9,7 @@ from typing import Any
 from reconciler.cli.addresses import meant
 from reconciler.cli.context import Exit
 from reconciler.cli.session import Session, run_async
-from reconciler.core.attributes import ID, REF, replace_markers
+from reconciler.core.attributes import ID, LOOKUP, REF, marked, replace_markers
 from reconciler.core.diff import compare
 from reconciler.core.model import Remote, Resource, ResourceAddress, ResourceState, SpecSet, dotted
 from reconciler.core.ports import Place, ResourceKind
@@ -46,7 +46,7 @@ def update(session: Session, address: ResourceAddress) -> int:
         return Exit.DONE
     path = session.config.directory / wish.source.file
     before = path.read_bytes()
-    changes = _changes(session, address, kind, live, keys, path)
+    changes = _changes(session, wish, kind, live, keys, path)
     text = updated_text(before.decode(), address.platform, changes)
     _write(session, path, before, text, specs, address)
     output.lines([f"~ {printable(wish.source.file)}: {', '.join(map(printable, keys))}"])
@@ -74,9 +74,10 @@ async def _sides(
 
 
 def _changes(
-    session: Session, address: ResourceAddress, kind: ResourceKind, live: Remote, keys: list[str], path: Path
+    session: Session, wish: Resource, kind: ResourceKind, live: Remote, keys: list[str], path: Path
 ) -> dict[str, Any]:
-    """The values for *keys* as a spec says them; None for what is to be taken out."""
+    """The values of the fields that say the attributes *keys*; None for what is to be taken out."""
+    address = wish.address
     state = session.backend.load()
     learn(session.secrets, state.resources.values())
     names = {(one.platform, record.remote_id): str(one) for one, record in state.resources.items()}
@@ -87,9 +88,17 @@ def _changes(
 
     place = Place(address.platform, address.name, session.config.directory, path.parent)
     attributes = replace_markers(live.attributes.values_, ID, referred)
-    written = session.config.plugin(address.platform).write_spec(address.kind, attributes, place)
+    settings = session.config.platform_settings(address.platform)
+    written = session.config.plugin(address.platform).write_spec(address.kind, attributes, place, settings)
     unsaid = [f"{dotted(one.path)}: {one.summary}" for one in written.left_out if one.path[0] in keys]
-    changes = {key: written.table.get(key) for key in keys}
+    fields = dict.fromkeys(field for key in keys for field in written.said_by.get(key, (key,)))
+    # What the platform may choose stays the platform's choice, or the spec's.
+    chosen = {
+        key: value
+        for key, value in written.chosen.items()
+        if next(marked(wish.attributes.get(key), LOOKUP), None) is None
+    }
+    changes = {key: {**chosen, **written.table}.get(key) for key in fields}
     hidden = plain_secrets_in(
         {key: value for key, value in changes.items() if value is not None},
         session.config.settings.not_secret,

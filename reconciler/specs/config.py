@@ -90,6 +90,10 @@ class StackConfig:
         """The provider's code for a configured platform."""
         return self.plugins[self.settings.platforms[platform].provider]
 
+    def platform_settings(self, platform: str) -> Mapping[str, Any]:
+        """The settings of *platform*, as its plugin wants them."""
+        return self.settings.platforms[platform].settings
+
 
 def load_config(directory: Path, plugins: Mapping[str, ProviderPlugin], *, version: str) -> StackConfig:
     """Read ``reconciler.toml`` in *directory*.

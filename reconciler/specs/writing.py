@@ -7,7 +7,7 @@ since it keeps comments, order and blanks of all the rest.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, MutableMapping
+from collections.abc import Collection, Iterable, Mapping, MutableMapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
@@ -49,10 +49,12 @@ def imported_text(
     *,
     placed: Iterable[str],
     adopt: bool = False,
+    ignored: Sequence[str] = (),
 ) -> str:
     """The file ``STEM.toml`` for *address*: what is *placed* stands below the platform, the rest on top.
 
-    With *adopt*, an object that cannot be compared whole is taken over all the same.
+    With *adopt*, an object that cannot be compared whole is taken over all the same. What is
+    *ignored* is left as it is on the platform, whatever the table means by saying nothing of it.
     """
     here = [key for key in placed if key in table]
     on = {key: table[key] for key in here if not (key == "name" and table[key] == address.name)}
@@ -62,8 +64,12 @@ def imported_text(
     if address.name != stem:
         document["name"] = address.name
     document |= {key: value for key, value in table.items() if key not in here}
-    if adopt:
-        document["lifecycle"] = {"adopt": True}
+    lifecycle = {
+        **({"adopt": True} if adopt else {}),
+        **({"ignore_changes": list(ignored)} if ignored else {}),
+    }
+    if lifecycle:
+        document["lifecycle"] = lifecycle
     document["on"] = {address.platform: on}
     return spec_text(document)
 
@@ -86,8 +92,8 @@ def updated_text(text: str, platform: str, changes: Mapping[str, Any]) -> str:
     """The spec *text* with *changes* of fields written in: a value, or None for a field to take out.
 
     Each is changed where it stands, below the platform first. What stands for
-    several platforms is left, and overridden for this one.
-    Raises `ReconcilerError` where that cannot be said.
+    several platforms is left, and overridden for this one; what does not stand
+    here needs no taking out. Raises `ReconcilerError` where that cannot be said.
     """
     import tomlkit
 
@@ -101,11 +107,11 @@ def updated_text(text: str, platform: str, changes: Mapping[str, Any]) -> str:
         elif key in document and not shared:
             _put(document, key, value)
         elif value is None:
-            raise ReconcilerError(
-                f"`{key}` stands for several platforms, or in another file: it cannot be taken out for "
-                f"{platform} alone",
-                hint="Change it by hand; nothing was written.",
-            )
+            if key in document:
+                raise ReconcilerError(
+                    f"`{key}` stands for several platforms: it cannot be taken out for {platform} alone",
+                    hint="Change it by hand; nothing was written.",
+                )
         elif isinstance(own, MutableMapping):
             own[key] = _item(value)
         else:

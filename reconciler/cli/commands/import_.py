@@ -49,8 +49,19 @@ def command(context: Context, /, address: str | None, remote_id: str | None, **o
     specs = specs_or_none(session)
     state = session.backend.load()
     found = run_async(_found(session, address, remote_id, options, state, specs))
-    drafts = drafted(session, found, state, folder)
+    every = drafted(session, found, state, folder)
+    drafts = [draft for draft in every if not draft.problems]
     code = adopt(session, drafts, {"on_failure": None, "deadline": None}) if drafts else Exit.DONE
+    for draft in every:
+        if draft.problems:
+            why = [printable(one) for one in draft.problems]
+            context.output.error(
+                printable(f"{draft.address} cannot be imported: no spec can say it"),
+                "It stays as it is, unmanaged.",
+                why,
+            )
+    if code == Exit.DONE and len(drafts) < len(every):
+        code = Exit.ERROR
     _tell(context, session, drafts, code)
     return code
 
