@@ -4,6 +4,7 @@ Subclass a contract, give it the fixture that it asks for, and pytest runs it::
 
     class TestRunai(ProviderContract):
         kind = "environment"
+        plugin = PLUGIN
 
         @pytest.fixture
         def provider(self, tmp_path): ...

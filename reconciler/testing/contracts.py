@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Coroutine, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -21,7 +22,7 @@ from reconciler.core.model import (
     Stamp,
     State,
 )
-from reconciler.core.ports import Lock, Provider, StateBackend
+from reconciler.core.ports import Lock, Place, Provider, ProviderPlugin, StateBackend
 from reconciler.errors import (
     AlreadyExists,
     LockHeld,
@@ -43,10 +44,12 @@ class ProviderContract:
 
     ``attributes(name)`` are managed fields of an object that can be created;
     ``change`` are managed fields to write over them; ``clear`` names one that
-    can be cleared after that, or is empty.
+    can be cleared after that, or is empty. ``plugin`` is the provider's own,
+    which reads and writes specs; None for a stand-in that has none.
     """
 
     kind: str
+    plugin: ProviderPlugin | None
     change: Mapping[str, Any]
     clear: str = ""
 
@@ -193,6 +196,37 @@ class ProviderContract:
             assert same == [live.id]
 
         _run(check())
+
+    def test_a_spec_is_written_of_what_is_live(self, provider: Provider, tmp_path: Path) -> None:
+        """`import` needs it: read again it means the same, but for what is left out, by name and with why."""
+        plugin = self.plugin
+        if plugin is None:
+            return
+
+        async def live() -> Remote:
+            return await self._made(provider, "one")
+
+        shown = _run(live()).attributes
+        place = Place(provider.name, "one", tmp_path, tmp_path)
+        spec = plugin.write_spec(self.kind, shown.values_, place)
+        assert set(spec.table) <= plugin.spec_fields(self.kind)
+        assert None not in spec.table.values()
+        reading = plugin.read_spec(self.kind, spec.table, place)
+        assert reading.problems == ()
+        draft = reading.drafts[0]
+        assert draft.kind == self.kind
+        rules = provider.kinds[self.kind]
+        left = {str(one.path[0]) for one in spec.left_out}
+        assert all(one.summary for one in spec.left_out)
+        unsaid = left | spec.chosen.keys() | rules.write_only | rules.local
+        for key in draft.attributes.keys() - unsaid:
+            value = draft.attributes[key]
+            default = rules.defaults.get(key)
+            assert (default if value is None else value) == shown.get(key, default), key
+        # What no spec has a word for (the keys of a credential, say) comes with a secret to fill in.
+        lost = {key for key, value in shown.items() if value != rules.defaults.get(key)}
+        if not spec.to_fill:
+            assert lost <= draft.attributes.keys() | unsaid
 
 
 class BackendContract:

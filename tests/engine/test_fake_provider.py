@@ -23,6 +23,7 @@ class TestBoxes(ProviderContract):
     """Objects that can be seen whole."""
 
     kind = "box"
+    plugin = None
     change: ClassVar = {"colour": "red", "size": 2}
     clear = "colour"
 
@@ -35,6 +36,7 @@ class TestKeys(ProviderContract):
     """Objects with a secret that is never shown."""
 
     kind = "key"
+    plugin = None
     change: ClassVar = {"note": "x"}
     clear = "note"
 

@@ -17,6 +17,7 @@ from hubs import context, opened
 import reconciler.testing.contracts
 from reconciler.core.attributes import ID, Attributes
 from reconciler.errors import Rejected
+from reconciler.providers.aenvironment import PLUGIN
 from reconciler.providers.aenvironment.provider import AenvironmentProvider
 from reconciler.testing import ProviderContract
 
@@ -46,6 +47,8 @@ def served_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 class AenvironmentContract(ProviderContract):
     """Each promise of a provider, on the released servers, on newer ones, and over a socket."""
+
+    plugin = PLUGIN
 
     @pytest.fixture(params=["v0.1", "next", "served"])
     def provider(

@@ -54,6 +54,7 @@ class TestEnvironmentContract(ProviderContract):
     """Environments, whose change is a new version."""
 
     kind = "environment"
+    plugin = PLUGIN
     change: ClassVar[dict[str, Any]] = {
         "version": "2",
         "image": "python:3.12",

@@ -22,6 +22,7 @@ from tenants import (
 
 import reconciler.testing.contracts
 from reconciler.core.attributes import Attributes
+from reconciler.providers.runai import PLUGIN
 from reconciler.providers.runai.provider import RunaiProvider
 from reconciler.testing import ProviderContract
 
@@ -77,6 +78,8 @@ async def _remove_everything(provider: RunaiProvider, kind: str) -> None:
 
 class RunaiContract(ProviderContract):
     """Each promise of a provider, inside this process and over a socket."""
+
+    plugin = PLUGIN
 
     @pytest.fixture(params=["embedded", "served"])
     def provider(
