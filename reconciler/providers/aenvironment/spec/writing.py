@@ -79,7 +79,7 @@ def _environment(given: Mapping[str, Any], place: Place) -> SpecWriting:
 
 
 def _deployment(config: Mapping[str, Any]) -> Values:
-    """The fields that say ``deployConfig``: variables as other platforms have them, the rest in snake_case."""
+    """The fields that say ``deployConfig``: variables as other platforms have them, else snake_case."""
     rest = dict(config)
     table: Values = {}
     variables = rest.get("environmentVariables")
