@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
@@ -18,7 +18,7 @@ from reconciler.core.model import Action, Remote, ResourceAddress, SpecSet, Stat
 from reconciler.core.ports import Lock, Place, Reader, ResourceKind
 from reconciler.engine.secrets import learn
 from reconciler.engine.selection import PlanOptions
-from reconciler.errors import ReconcilerError, SpecErrors
+from reconciler.errors import ReconcilerError, Rejected, SpecErrors
 from reconciler.render.characters import printable
 from reconciler.specs.writing import file_stem, imported_text, plain_secrets_in
 
@@ -79,9 +79,16 @@ async def found_by_id(
 
 
 async def found_unmanaged(
-    readers: Mapping[str, Reader], platform: str | None, state: State, specs: SpecSet
+    readers: Mapping[str, Reader],
+    platform: str | None,
+    state: State,
+    specs: SpecSet,
+    warn: Callable[[str], None],
 ) -> list[tuple[ResourceAddress, Remote]]:
-    """Every object of *platform*, or of all, that nobody manages, each by an address of its own."""
+    """Every object of *platform*, or of all, that nobody manages, each by an address of its own.
+
+    A kind that a platform refuses to list (it has no such thing, or not for us) is told to *warn*.
+    """
     if platform is not None and platform not in readers:
         raise ReconcilerError(
             f"there is no platform {platform!r}", hint=f"There are: {', '.join(sorted(readers))}."
@@ -97,7 +104,11 @@ async def found_unmanaged(
     found = []
     for name in sorted(readers) if platform is None else [platform]:
         for kind in readers[name].kinds:
-            remotes = [remote async for remote in readers[name].list(kind) if not remote.foreign]
+            try:
+                remotes = [remote async for remote in readers[name].list(kind) if not remote.foreign]
+            except Rejected as error:
+                warn(printable(f"no {kind} of {name} is imported: {error}"))
+                continue
             for remote in sorted(remotes, key=lambda one: (one.identity, one.id)):
                 if (name, kind, remote.id) in owners or (name, kind, remote.identity) in wished:
                     continue

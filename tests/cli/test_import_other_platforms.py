@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -238,6 +240,51 @@ def test_a_service_is_imported_after_its_environment(hub: Project) -> None:
     hub.run("import", "aenv.service.board", "notes-svc-x2m4c8").succeeded()
     assert spec(hub, "board.toml")["environment"] == "notes@2.0.1"
     nothing_left(hub)
+
+
+def test_a_hub_without_an_api_service_has_environments_to_import(
+    hub: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """That it has no services is told, and no reason to import nothing."""
+    serving = hub.spawn("serve", "--port", "0", "--json")
+    try:
+        assert serving.stdout is not None
+        url = json.loads(serving.stdout.readline())["url"]
+        alone = Project(tmp_path / "alone", capsys)
+        alone.write("reconciler.toml", CONFIG + AENV.replace("embedded", url))
+        result = alone.run("import", "--all").succeeded()
+        assert "no service of aenv is imported: aenv has no api-service, and so no services" in result.err
+        assert len(alone.remembered()) == 4
+        nothing_left(alone)
+    finally:
+        serving.kill()
+        serving.communicate()
+
+
+def test_what_only_a_project_says_is_overridden_and_not_taken_out(hub: Project) -> None:
+    """A config.json is the project's: a new value is laid over it, and what is gone is for people to say."""
+    hub.write(
+        "config.json",
+        '{"name": "demo", "version": "1", "tags": ["a"],'
+        ' "deployConfig": {"cpu": "1", "environmentVariables": {"A": "1"}}}',
+    )
+    text = 'config = "config.json"\n\n[on.aenv]\n'
+    hub.write("demo.toml", text)
+    hub.run("apply", "--auto-approve").succeeded()
+    config = {"cpu": "2", "environmentVariables": {"A": "2"}}
+    with platform(hub) as there:
+        there.data("PUT", "/env/demo/1", {"tags": ["b"], "deployConfig": config})
+    hub.run("import", "--update", "aenv.environment.demo").succeeded()
+    assert spec(hub, "demo.toml")["on"]["aenv"] == {
+        "tags": ["b"], "deploy_config": {"cpu": "2"}, "environment_variables": {"A": "2"}
+    }  # fmt: skip
+    nothing_left(hub)
+    before = (hub.path / "demo.toml").read_bytes()
+    with platform(hub) as there:
+        there.data("PUT", "/env/demo/1", {"deployConfig": {"cpu": "2"}})
+    result = hub.run("import", "--update", "aenv.environment.demo")
+    assert (result.code, "would still not say what is there: deploy_config" in result.err) == (1, True)
+    assert (hub.path / "demo.toml").read_bytes() == before
 
 
 def test_a_secret_in_a_variable_of_a_hub_stays_there(hub: Project) -> None:

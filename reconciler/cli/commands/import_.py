@@ -106,7 +106,8 @@ async def _found(
         if address is not None and remote_id is not None:
             wanted = ResourceAddress.parse(address)
             return await found_by_id(planner.readers, wanted, remote_id, state, specs)
-        return await found_unmanaged(planner.readers, options["platform"], state, specs)
+        warn = session.output.warning
+        return await found_unmanaged(planner.readers, options["platform"], state, specs, warn)
 
 
 def _tell(context: Context, session: Session, drafts: list[Draft], code: int) -> None:
