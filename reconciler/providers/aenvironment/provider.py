@@ -34,6 +34,7 @@ from reconciler.errors import (
     ListingIncomplete,
     NotFound,
     OutcomeUnknown,
+    ProviderError,
     Rejected,
     Unavailable,
     WriteNotApplied,
@@ -379,6 +380,11 @@ class AenvironmentProvider:
                 status=answer.status,
             ) from error
         self._environments[made.id] = str(body["envName"])
+        if body["replicas"] == 0:
+            # Creation takes none for one. It is there, so what goes wrong from here on is seen when it is read back.
+            with contextlib.suppress(ProviderError):
+                scale = msgspec.json.encode({"replicas": 0})
+                await client.request("PUT", api.service_path(made.id), body=scale, repeatable=True)
         if made.env is not None and conversion.image_of(made.env.artifacts) == image:
             self._to_repaint.discard(made.id)
         return made.id
@@ -437,7 +443,8 @@ class AenvironmentProvider:
         limit = self._ready_timeout if limit is None else limit
         if not limit:
             return
-        wanted = attributes.get("replicas", 1)
+        replicas = attributes.get("replicas")
+        wanted = 1 if replicas is None else replicas
         deadline = time.monotonic() + limit
         pause = 0.1
         while True:

@@ -132,6 +132,29 @@ def test_a_service_is_scaled_and_follows_its_environment_in_place(stack: Project
     assert NOTHING in plan(stack)
 
 
+def test_how_many_copies_run_is_given_up_for_the_default(stack: Project) -> None:
+    """One: the platform is told, and waited for."""
+    plain = STORED.partition("storage_size")[0]
+    stack.write("web.toml", plain + "replicas = 2\n")
+    apply(stack)
+    stack.write("web.toml", plain)
+    assert "~ replicas = 2 -> 1" in apply(stack)
+    assert NOTHING in plan(stack)
+
+
+def test_a_service_is_made_and_made_again_while_none_of_it_runs(stack: Project) -> None:
+    """A creation of none starts one: that is scaled down, here and where a replacement was scaled down before."""
+    plain = STORED.partition("storage_size")[0] + "replicas = 0\n"
+    stack.write("web.toml", plain + "port = 8081\n")
+    apply(stack)
+    assert NOTHING in plan(stack)
+    stack.write("web.toml", plain + "port = 8082\n")
+    assert "-/+ aenv.service.web" in apply(stack)
+    assert NOTHING in plan(stack)
+    with platform(stack) as there:
+        assert there.data("GET", "/env-service/web")["replicas"] == 0
+
+
 def test_what_a_service_cannot_change_replaces_it_and_keeps_its_storage(stack: Project) -> None:
     """The volume is taken again as it is."""
     stack.write("web.toml", STORED)
