@@ -33,6 +33,7 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
+from types import MappingProxyType
 from typing import Any, Final
 
 # httpx imports its own command line, and with it click, rich and pygments, which
@@ -109,10 +110,11 @@ class HttpClient:
     gives what may be shown of it; *is_own* says whether such a body is the
     platform's own and not that of something on the way. *means* takes status
     and body of an error answer and gives the status that it means, where a
-    platform answers with another. *concurrency* and
-    *rate* (requests a second, None for no limit) are the platform's, whatever
-    the engine's parallelism is. *timeout* bounds one answer as a whole, in
-    seconds. Every attempt is counted in *traffic*.
+    platform answers with another. *hints* say what a person can do about an
+    error, by what its status means: who is let in, and by what, differs from
+    one platform to another. *concurrency* and *rate* (requests a second, None
+    for no limit) are the platform's, whatever the engine's parallelism is.
+    *timeout* bounds one answer as a whole, in seconds. Every attempt is counted in *traffic*.
 
     Raises `Rejected` for an address, or a proxy in the environment, that
     nothing can be sent to.
@@ -128,6 +130,7 @@ class HttpClient:
         explain: Callable[[bytes], str],
         is_own: Callable[[bytes], bool],
         means: Callable[[int, bytes], int] = lambda status, body: status,
+        hints: Mapping[int, str] = MappingProxyType({}),
         secrets: SecretSource,
         user_agent: str,
         concurrency: int,
@@ -144,6 +147,7 @@ class HttpClient:
         self._explain = explain
         self._is_own = is_own
         self._means = means
+        self._hints = hints
         self._secrets = secrets
         self._clock = clock
         self._random = random
@@ -385,12 +389,11 @@ class HttpClient:
             return OutcomeUnknown(summary, retry_after=wait, **where), None
         match status:
             case 401:
-                hint = "Check the client id and secret of this platform in reconciler.toml."
+                hint = self._hints.get(401, "Check the credentials of this platform in reconciler.toml.")
                 return Unauthenticated(summary, hint=hint, **where), None
             case 403:
-                return Forbidden(
-                    summary, hint="The access key needs a role that permits this.", **where
-                ), None
+                hint = self._hints.get(403, "These credentials need a role that permits this.")
+                return Forbidden(summary, hint=hint, **where), None
             case 404 if self._is_own(response.content):
                 return NotFound(summary, **where), None
             case 409:

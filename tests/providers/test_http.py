@@ -1013,7 +1013,7 @@ def test_a_platform_that_takes_no_token_ends_it(lab: Lab, method: str) -> None:
         async with serving(server=Guarded()) as server, lab.client(server.url, sign_in=keys) as client:
             error = await failing(client.request(method, PATH))
         assert (type(error), error.status, keys.given, len(server.requests)) == (Unauthenticated, 401, 2, 2)
-        assert error.hint == "Check the client id and secret of this platform in reconciler.toml."
+        assert error.hint == "Check the credentials of this platform in reconciler.toml."
 
     run(check())
 

@@ -16,10 +16,20 @@ from reconciler.providers.aenvironment import api
 from reconciler.providers.aenvironment.settings import Settings, is_private
 from reconciler.providers.http import HttpClient, Token
 
-__all__ = ["bearer", "explain", "is_own", "means"]
+__all__ = ["HINTS", "bearer", "explain", "is_own", "means"]
 
 _KEY: Final[Mapping[str, Any]] = MappingProxyType({"env": "AENV_API_KEY"})
 """Where the vendor's own client looks for the key of api-service, too."""
+
+HINTS: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        401: "Set `api_key` of this platform in reconciler.toml, or AENV_API_KEY, to a key that is let in. "
+        "AENV_API_KEY is sent by https or to this machine only.",
+        403: "AEnvironment knows no roles. Either what stands before it refuses this, or its controller "
+        "lacks the right in the cluster: the vendor's chart gives it those for pods, not for services.",
+    }
+)
+"""What to do when somebody is not let in, or may not."""
 
 _envelopes = msgspec.json.Decoder(api.Envelope)
 

@@ -31,6 +31,7 @@ from reconciler.core.model import Remote, Resource, ResourceAddress, UsedBy, Ver
 from reconciler.core.ports import PlatformContext, Problem, Resolution, ResourceKind
 from reconciler.errors import (
     AlreadyExists,
+    Forbidden,
     ListingIncomplete,
     NotFound,
     OutcomeUnknown,
@@ -40,7 +41,7 @@ from reconciler.errors import (
     WriteNotApplied,
 )
 from reconciler.providers.aenvironment import api, conversion
-from reconciler.providers.aenvironment.access import bearer, explain, is_own, means
+from reconciler.providers.aenvironment.access import HINTS, bearer, explain, is_own, means
 from reconciler.providers.aenvironment.kinds import KINDS, environment_id, parts_of
 from reconciler.providers.aenvironment.settings import Settings
 from reconciler.providers.aenvironment.together import collisions, completed
@@ -110,6 +111,7 @@ class AenvironmentProvider:
                 explain=explain,
                 is_own=is_own,
                 means=means,
+                hints=HINTS,
                 secrets=context.secrets,
                 user_agent=context.user_agent,
                 concurrency=settings.max_concurrency or (context.parallelism if embedded else 4),
@@ -296,10 +298,12 @@ class AenvironmentProvider:
         path = api.listing_path(api.SERVICES, environment)
         try:
             body = await self._api.get(path)
-        except Rejected as error:
-            if error.status != 404:
+        except (Forbidden, Rejected) as error:
+            # Only the engine for Kubernetes has services, and there the vendor's chart gives its controller
+            # no right to them: with either there are none. Any has instances.
+            theirs = isinstance(error, Forbidden) and error.status == 500
+            if error.status != 404 and not theirs:
                 raise
-            # Only the engine for Kubernetes has services; any has instances.
         else:
             for service in self._decoded(_lists_of_services, body, path) or ():
                 users[conversion.environment_of(service)].append(conversion.service_use(service))
@@ -381,7 +385,7 @@ class AenvironmentProvider:
             ) from error
         self._environments[made.id] = str(body["envName"])
         if body["replicas"] == 0:
-            # Creation takes none for one. It is there, so what goes wrong from here on is seen when it is read back.
+            # Creation takes none for one. What goes wrong from here on is seen when it is read back.
             with contextlib.suppress(ProviderError):
                 scale = msgspec.json.encode({"replicas": 0})
                 await client.request("PUT", api.service_path(made.id), body=scale, repeatable=True)

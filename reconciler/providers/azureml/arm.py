@@ -251,7 +251,7 @@ def _in_our_words(error: ProviderError) -> ProviderError:
     hint = error.hint
     match error.status:
         case 401:
-            hint = "Check tenant, client id and secret of this platform in reconciler.toml; is `cloud` right?"
+            hint = f"{error.hint} And is `cloud` right?"
         case 403:
             hint = (
                 "Give the identity the role AzureML Data Scientist on the workspace (on a registry: "

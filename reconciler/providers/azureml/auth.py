@@ -24,7 +24,7 @@ from reconciler.providers.azureml import api
 from reconciler.providers.azureml.settings import CLOUDS, Settings
 from reconciler.providers.http import HttpClient, Token
 
-__all__ = ["EMBEDDED_HOST", "SignIn", "SignInFailed"]
+__all__ = ["EMBEDDED_HOST", "HINTS", "SignIn", "SignInFailed"]
 
 EMBEDDED_HOST: Final = "http://embedded"
 """Where the embedded platform is asked, in this process."""
@@ -91,7 +91,7 @@ class SignIn:
             call=error.call,
             status=error.status,
             request_id=error.request_id,
-            hint=_HINTS[self._settings.auth],
+            hint=HINTS[self._settings.auth],
         )
 
     def _said(self, client: HttpClient, name: str, variable: str, default: str = "") -> str:
@@ -127,7 +127,7 @@ class SignIn:
             raise SignInFailed(
                 f"{client.platform}: the token of the workload identity cannot be read: {why}",
                 platform=client.platform,
-                hint=_HINTS["workload-identity"],
+                hint=HINTS["workload-identity"],
             ) from error
         self._secrets.learn(assertion)
         return await self._granted(
@@ -215,7 +215,7 @@ class SignIn:
         return SignInFailed(
             f"{client.platform}: the Azure CLI gives no token: {why}",
             platform=client.platform,
-            hint=_HINTS["azure-cli"],
+            hint=HINTS["azure-cli"],
         )
 
     async def _by_library(self, client: HttpClient) -> Token:
@@ -237,7 +237,7 @@ class SignIn:
             raise SignInFailed(
                 f"{client.platform}: azure-identity gives no token: {said[:_LONGEST]}",
                 platform=client.platform,
-                hint=_HINTS["azure-identity"],
+                hint=HINTS["azure-identity"],
             ) from error
         return self._ending(found.token, found.expires_on - self._clock())
 
@@ -254,7 +254,7 @@ class SignIn:
             raise SignInFailed(
                 f"{client.platform}: the sign-in was answered without a token",
                 platform=client.platform,
-                hint=_HINTS[self._settings.auth],
+                hint=HINTS[self._settings.auth],
             )
         return self._ending(value, _seconds_left(answer, self._clock()))
 
@@ -263,7 +263,7 @@ class SignIn:
         return Token(value, self._clock() + max(left - _MARGIN, left / 2))
 
 
-_HINTS: Final[Mapping[str, str]] = {
+HINTS: Final[Mapping[str, str]] = {
     "client-secret": "Check AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, or what stands for "
     "them in reconciler.toml. A client secret may have ended.",
     "workload-identity": "Is AZURE_FEDERATED_TOKEN_FILE set by the cluster, and does the identity trust its "
@@ -272,6 +272,7 @@ _HINTS: Final[Mapping[str, str]] = {
     "azure-identity": "Its own documentation says what it looks for; `az login` is the shortest way.",
     "azure-cli": "Sign in first: az login. Or set `auth` of this platform.",
 }
+"""What to do about a sign-in that is refused, by how the platform is signed in to."""
 
 
 def _seconds_left(answer: Mapping[str, Any], now: float) -> float:

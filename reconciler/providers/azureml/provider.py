@@ -20,7 +20,7 @@ from reconciler.core.ports import PlatformContext, Resolution, ResourceKind
 from reconciler.errors import AlreadyExists, NotFound, ProviderError, Rejected
 from reconciler.providers.azureml import api, conversion
 from reconciler.providers.azureml.arm import Arm, explain, is_own
-from reconciler.providers.azureml.auth import EMBEDDED_HOST, SignIn
+from reconciler.providers.azureml.auth import EMBEDDED_HOST, HINTS, SignIn
 from reconciler.providers.azureml.builds import Builds
 from reconciler.providers.azureml.environments import (
     Container,
@@ -97,6 +97,7 @@ class AzuremlProvider:
                 sign_in=signing,
                 explain=words,
                 is_own=is_own if words is explain else lambda body: True,
+                hints={401: HINTS[settings.auth]},
                 secrets=context.secrets,
                 user_agent=context.user_agent,
                 concurrency=settings.max_concurrency or (context.parallelism if embedded else _AT_ONCE),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -16,7 +17,16 @@ from reconciler.providers.http import HttpClient, Token
 from reconciler.providers.runai import api
 from reconciler.providers.runai.settings import Settings
 
-__all__ = ["SignIn"]
+__all__ = ["HINTS", "SignIn"]
+
+HINTS: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        401: "Check the client id and secret of this platform in reconciler.toml.",
+        403: "The access key needs a role that permits this.",
+    }
+)
+"""What to do about an access key that is refused, and about one that may not."""
+
 
 _EMBEDDED_KEY: Final = "embedded"
 """Id and secret of the access key that an embedded platform is born with."""
@@ -122,9 +132,7 @@ async def _ask(client: HttpClient, path: str, body: bytes, content_type: str) ->
     except Rejected as error:
         if error.status not in _WRONG_KEY:
             raise
-        raise _unauthenticated(
-            error, str(error), "Check the client id and secret of this platform in reconciler.toml."
-        ) from error
+        raise _unauthenticated(error, str(error), HINTS[401]) from error
     return answer.body
 
 

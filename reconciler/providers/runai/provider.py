@@ -27,7 +27,7 @@ from reconciler.core.ports import PlatformContext, Problem, Resolution, Resource
 from reconciler.errors import Forbidden, ListingIncomplete, NotFound, OutcomeUnknown, Rejected
 from reconciler.providers.http import HttpClient, embedded_transport, trust
 from reconciler.providers.runai import api, conversion
-from reconciler.providers.runai.auth import SignIn
+from reconciler.providers.runai.auth import HINTS, SignIn
 from reconciler.providers.runai.kinds import KINDS
 from reconciler.providers.runai.settings import Settings
 from reconciler.providers.runai.units import Cluster, Unit, Units
@@ -152,6 +152,7 @@ class RunaiProvider:
             sign_in=SignIn(settings, context.secrets, context.clock),
             explain=explain,
             is_own=is_own,
+            hints=HINTS,
             secrets=context.secrets,
             user_agent=context.user_agent,
             concurrency=settings.max_concurrency or (context.parallelism if embedded else 4),

@@ -143,7 +143,7 @@ def test_how_many_copies_run_is_given_up_for_the_default(stack: Project) -> None
 
 
 def test_a_service_is_made_and_made_again_while_none_of_it_runs(stack: Project) -> None:
-    """A creation of none starts one: that is scaled down, here and where a replacement was scaled down before."""
+    """A creation of none starts one: that is scaled down, also where what it replaces was."""
     plain = STORED.partition("storage_size")[0] + "replicas = 0\n"
     stack.write("web.toml", plain + "port = 8081\n")
     apply(stack)

@@ -520,6 +520,20 @@ def test_a_cluster_without_services_still_has_instances(lab: Lab) -> None:
         lab.listed("service")
 
 
+def test_a_controller_without_rights_to_services_still_has_instances(
+    new_platform: Any, tmp_path: Path
+) -> None:
+    """As the vendor's chart installs it. Whoever wants a service is told whose right it is that lacks."""
+    lab = Lab(new_platform(options=Options(services=False)), tmp_path)
+    assert lab.listed(usage=True)["terminal@1.1.0"].used_by == (BORN_INSTANCE,)
+    with pytest.raises(Forbidden, match="deployments") as caught:
+        lab.listed("service")
+    assert "its controller lacks the right in the cluster" in caught.value.hint
+    lab.answers["GET /env-service/*/list"] = (403, b"<html>")
+    with pytest.raises(Forbidden):
+        lab.listed(usage=True)
+
+
 # --- what uses an environment ---
 
 
@@ -627,8 +641,9 @@ def test_only_an_envelope_is_quoted() -> None:
 def test_a_gateway_that_wants_a_sign_in_is_told_from_a_release(lab: Lab) -> None:
     """401 and 403 without an envelope are not EnvHub's."""
     lab.answers["GET /env/"] = (401, b"")
-    with pytest.raises(Unauthenticated):
+    with pytest.raises(Unauthenticated) as caught:
         lab.listed()
+    assert "`api_key`" in caught.value.hint
     lab.answers["GET /env/"] = (403, b"<html>")
     with pytest.raises(Forbidden):
         lab.listed()
