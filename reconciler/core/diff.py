@@ -311,6 +311,12 @@ def _unwanted(kind: ResourceKind, prior: ResourceState, live: Remote | None) -> 
         remote_id=live.id,
         irreversible=next((kind.parting[key] for key in parting), kind.unreadable),
     )
+    others = [field for field in drifted(kind, prior, live) if field.forces_replace] if parting else []
+    if others:
+        # Nobody can change that about one object. What went with ours is not what would go with this one.
+        risk = f"it is no longer the object that we made ({_names_of(others)} changed outside): what was to "
+        change = replace(change, irreversible=kind.unreadable, risks=(f"{risk}go with that one stays",))
+        parting = {}
     if kind.removal is Removal.ARCHIVE:
         change = replace(change, manner=Manner.ARCHIVE, reason=f"{change.reason}; {_ARCHIVED}")
     return Decision(change, None, prior, live, parting=Attributes(parting) if parting else None)

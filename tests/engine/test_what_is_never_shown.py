@@ -88,6 +88,21 @@ def test_what_goes_with_an_object_is_in_the_step_that_is_reviewed() -> None:
     assert (before != after, lab.provider.parted) == (True, {after: {"drain": True}})
 
 
+def test_nothing_goes_with_an_object_that_took_the_place_of_ours() -> None:
+    """What cannot be changed is another: somebody made it anew, and what it holds is theirs."""
+    lab = Laboratory()
+    lab.apply("well old depth=3 drain=true rim=low\nbox other")
+    lab.provider.edit(lab.id_of("well.old"), rim="high")
+    planned = lab.plan("box other")
+    (change,), (step,) = planned.plan.changes, planned.plan.steps
+    assert (change.irreversible, step.attributes) == ("", None)
+    assert change.risks == (
+        "it is no longer the object that we made (rim changed outside): what was to go with that one stays",
+    )
+    assert lab.carry_out(planned).outcome == "applied"
+    assert (lab.world(), lab.provider.parted) == (["box.other"], {})
+
+
 def test_what_is_not_set_does_not_go() -> None:
     """Nor does a creation that is rolled back take anything with it."""
     lab = Laboratory()

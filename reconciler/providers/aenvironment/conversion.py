@@ -15,6 +15,7 @@ from reconciler.providers.aenvironment.kinds import IMAGE, RESOURCES, STATUSES, 
 __all__ = [
     "FIELDS",
     "artifacts_of",
+    "birth_of",
     "changed",
     "environment_attributes",
     "environment_body",
@@ -261,6 +262,11 @@ def instance_use(entry: api.InstanceEntry, now: float) -> UsedBy:
 def service_use(entry: api.ServiceEntry) -> UsedBy:
     """A service as what uses its environment: it starts containers of it at any time."""
     return UsedBy("service", entry.id, f"{entry.available_replicas} of {entry.replicas} running", active=True)
+
+
+def birth_of(entry: api.ServiceEntry) -> str:
+    """When a service was made, to the second, as digits: however an answer spells it."""
+    return "".join(re.findall(r"\d", entry.created_at))[:14]
 
 
 def environment_of(entry: api.ServiceEntry | api.InstanceEntry) -> str:

@@ -44,7 +44,7 @@ from reconciler.providers.aenvironment import api, conversion
 from reconciler.providers.aenvironment.access import HINTS, bearer, explain, is_own, means
 from reconciler.providers.aenvironment.kinds import KINDS, environment_id, parts_of
 from reconciler.providers.aenvironment.settings import Settings
-from reconciler.providers.aenvironment.together import collisions, completed
+from reconciler.providers.aenvironment.together import collisions, completed, shared_volumes
 from reconciler.providers.http import HttpClient, embedded_transport, trust
 
 __all__ = ["AenvironmentProvider"]
@@ -53,6 +53,9 @@ T = TypeVar("T")
 
 _NO_SERVICES: Final = "Set `api_service` of this platform in reconciler.toml to the address of api-service."
 _LONGEST_PAUSE: Final = 5.0
+_GONE: Final = "failed to get deployment"
+"""What api-service says of a service that is not there at all."""
+_ATTEMPTS: Final = 5
 
 _envelopes = msgspec.json.Decoder(api.Envelope)
 _raws = msgspec.json.Decoder(list[msgspec.Raw] | None)
@@ -92,8 +95,8 @@ class AenvironmentProvider:
         self._clock = clock
         self._asking = asyncio.Lock()
         self._listing: bytes | None = None
-        # Which environment a service is of: a read does not say.
-        self._environments: dict[str, str] = {}
+        # When a service was made, and of which environment, by its id: a read does not say.
+        self._environments: dict[str, tuple[str, str]] = {}
         # New services that may have started with another image than the one that is wanted.
         self._to_repaint: set[str] = set()
 
@@ -147,7 +150,9 @@ class AenvironmentProvider:
         """See `Reader.list`."""
         if kind == "service":
             for service in await self._all_services():
-                yield self._service(service, self._known_environment(service), usage=usage)
+                # Without one it is any deployment of the cluster, and no service.
+                if environment := conversion.environment_of(service):
+                    yield self._service(service, environment, usage=usage)
             return
         users = await self._users("*") if usage else None
         seen: set[str] = set()
@@ -253,27 +258,31 @@ class AenvironmentProvider:
         found = self._decoded(_lists_of_services, await self._services_client().get(path), path) or []
         for one in found:
             if environment := conversion.environment_of(one):
-                self._environments[one.id] = environment
+                self._environments[one.id] = conversion.birth_of(one), environment
         return found
 
     async def _read_service(self, name: str, *, usage: bool = False) -> Remote | None:
         path = api.service_path(name)
         try:
             body = await self._services_client().get(path)
-        except NotFound:
-            return None
-        entry = self._decoded(_services, body, path)
-        if entry.id not in self._environments:
+        except NotFound as error:
+            if _GONE in str(error):
+                return None
+            # What has lost its address in the cluster is not found either, and runs all the same.
+            half = next((one for one in await self._all_services() if one.id == name), None)
+            if half is None:
+                return None
+            entry = half
+        else:
+            entry = self._decoded(_services, body, path)
+        if self._environments.get(entry.id, ("", ""))[0] != conversion.birth_of(entry):
             await self._all_services()
-        return self._service(entry, self._known_environment(entry), usage=usage)
-
-    def _known_environment(self, entry: api.ServiceEntry) -> str:
-        environment = self._environments.get(entry.id)
-        if environment is None:
+        _, environment = self._environments.get(entry.id, ("", ""))
+        if not environment:
             raise self._not_whole(
                 api.listing_path(api.SERVICES), f"does not say which environment the service {entry.id} is of"
             )
-        return environment
+        return self._service(entry, environment, usage=usage)
 
     def _service(self, entry: api.ServiceEntry, environment: str, *, usage: bool) -> Remote:
         return Remote(
@@ -281,6 +290,8 @@ class AenvironmentProvider:
             id=entry.id,
             identity=(entry.id,),
             attributes=Attributes(conversion.service_from_wire(entry, environment)),
+            # Its id is its name: another one under it, made since, is told by when it was.
+            version=conversion.birth_of(entry),
             details={
                 "state": f"{entry.status}, {entry.available_replicas} of {entry.replicas} running",
                 "url": entry.service_url,
@@ -383,12 +394,11 @@ class AenvironmentProvider:
                 call=f"POST {api.SERVICES}",
                 status=answer.status,
             ) from error
-        self._environments[made.id] = str(body["envName"])
+        self._environments[made.id] = conversion.birth_of(made), str(body["envName"])
         if body["replicas"] == 0:
             # Creation takes none for one. What goes wrong from here on is seen when it is read back.
             with contextlib.suppress(ProviderError):
-                scale = msgspec.json.encode({"replicas": 0})
-                await client.request("PUT", api.service_path(made.id), body=scale, repeatable=True)
+                await self._change_service(made.id, {"replicas": 0}, repeatable=True)
         if made.env is not None and conversion.image_of(made.env.artifacts) == image:
             self._to_repaint.discard(made.id)
         return made.id
@@ -401,9 +411,7 @@ class AenvironmentProvider:
         if address.kind == "service":
             body = conversion.service_change(before, attributes)
             if body:
-                await self._services_client().request(
-                    "PUT", api.service_path(remote_id), body=msgspec.json.encode(body)
-                )
+                await self._change_service(remote_id, body)
             return
         body = conversion.changed(before, attributes)
         if body == {"status": "Released"}:
@@ -413,6 +421,25 @@ class AenvironmentProvider:
             await self._hub.request(
                 "PUT", api.environment_path(*parts_of(remote_id)), body=msgspec.json.encode(body)
             )
+
+    async def _change_service(
+        self, remote_id: str, changes: Mapping[str, Any], *, repeatable: bool = False
+    ) -> None:
+        """Change a service in place.
+
+        The controller writes over what it reads just before; where the
+        cluster changed that in between (it counts what runs), nothing happens
+        and it says 409.
+        """
+        path, body = api.service_path(remote_id), msgspec.json.encode(changes)
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                await self._services_client().request("PUT", path, body=body, repeatable=repeatable)
+                return
+            except AlreadyExists:
+                if attempt == _ATTEMPTS:
+                    raise
+            await asyncio.sleep(0.1 * 2**attempt)
 
     async def delete(
         self, address: ResourceAddress, remote_id: str, *, parting: Mapping[str, Any] = MappingProxyType({})
@@ -424,10 +451,26 @@ class AenvironmentProvider:
                 platform=self.name,
                 hint="Let go of it: `reconciler state rm` forgets what it managed.",
             )
-        params = {"deleteStorage": "true"} if parting.get("delete_storage") else None
+        params = None
+        if parting.get("delete_storage"):
+            await self._check_storage(remote_id)
+            params = {"deleteStorage": "true"}
         with contextlib.suppress(NotFound):
             await self._services_client().request("DELETE", api.service_path(remote_id), params=params)
         self._environments.pop(remote_id, None)
+
+    async def _check_storage(self, remote_id: str) -> None:
+        """Raise, when the volume of this service is that of others, too: whoever they belong to."""
+        found = await self._all_services()
+        volume = next((one.pvc_name for one in found if one.id == remote_id), "")
+        others = sorted(one.id for one in found if volume and one.pvc_name == volume and one.id != remote_id)
+        if others:
+            raise Rejected(
+                f"{self.name}: the volume {volume} of {remote_id} is used by {', '.join(others)}, too",
+                platform=self.name,
+                hint="Nothing was deleted. Take `delete_storage` out of its spec and apply that: then the "
+                "service goes, and the volume stays.",
+            )
 
     async def await_ready(self, address: ResourceAddress, remote_id: str, attributes: Attributes) -> None:
         """See `Readiness.await_ready`: a service has all its replicas running, with its own image.
@@ -440,8 +483,7 @@ class AenvironmentProvider:
             return
         path = api.service_path(remote_id)
         if remote_id in self._to_repaint and attributes.get("image"):
-            body = msgspec.json.encode({"image": attributes["image"]})
-            await self._services_client().request("PUT", path, body=body, repeatable=True)
+            await self._change_service(remote_id, {"image": attributes["image"]}, repeatable=True)
             self._to_repaint.discard(remote_id)
         limit = attributes.get("ready_timeout")
         limit = self._ready_timeout if limit is None else limit
@@ -503,6 +545,7 @@ class AenvironmentProvider:
                         by_address[one.address] = replace(one, attributes=Attributes(values))
         for one in services:
             by_address[one.address] = completed(one, by_address)
+        problems += shared_volumes(by_address[one.address] for one in services)
         return Resolution(
             tuple(by_address[one.address] for one in resources), tuple(problems), tuple(warnings)
         )

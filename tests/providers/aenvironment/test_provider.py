@@ -14,6 +14,7 @@ import pytest
 from hubs import START, Platform, context
 
 from reconciler.core.attributes import ID, REF, Attributes
+from reconciler.core.diff import fingerprint
 from reconciler.core.model import Remote, Resource, ResourceAddress, Source, UsedBy, Verb
 from reconciler.core.ports import Resolution
 from reconciler.errors import (
@@ -454,6 +455,51 @@ def test_a_service_that_is_gone_is_told_from_trouble(lab: Lab) -> None:
         run(lab.provider.read("service", "web"))
 
 
+def test_a_service_that_lost_its_address_is_not_gone(lab: Lab) -> None:
+    """A read does not find it, the list does; what is gone is in neither."""
+    live = lab.serve(port=9000)
+    lost = 'Failed to query service: request failed with status: 404, body: services "web" not found'
+    lab.answers["GET /env-service/web"] = (500, envelope(500, lost))
+    assert lab.read("web", "service") == live
+    run(lab.provider.delete(WEB, "web"))
+    assert run(lab.provider.read("service", "web")) is None
+
+
+def test_other_deployments_of_the_cluster_are_no_services(lab: Lab) -> None:
+    """They stand in the list without an environment, and hinder nobody."""
+    lab.serve()
+    listed = lab.platform.data("GET", "/env-service/*/list")
+    alien = {**listed[0], "id": "redis", "env": {"name": "", "version": ""}}
+    body = msgspec.json.encode({"success": True, "code": 0, "message": "", "data": [alien, *listed]})
+    lab.answers["GET /env-service/*/list"] = (200, body)
+    assert lab.listed("service").keys() >= {"web"}
+    assert "redis" not in lab.listed("service")
+    one = msgspec.json.encode({"success": True, "code": 0, "message": "", "data": alien})
+    lab.answers["GET /env-service/redis"] = (200, one)
+    with pytest.raises(ListingIncomplete, match="which environment the service redis is of"):
+        run(lab.provider.read("service", "redis"))
+
+
+def test_a_change_that_met_another_is_made_again(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cluster writes to a service all the time; then nothing happened, and nobody has to look."""
+    live = lab.serve(replicas=1)
+    conflict = "Failed to update service: request failed with status: 409, body: the object has been modified"
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 2:
+            lab.answers.clear()
+
+    monkeypatch.setattr("reconciler.providers.aenvironment.provider.asyncio.sleep", sleep)
+    lab.answers["PUT /env-service/web"] = (500, envelope(500, conflict))
+    assert len(lab.change(live, replicas=2)) == 3
+    assert lab.read("web", "service").attributes["replicas"] == 2
+    lab.answers["PUT /env-service/web"] = (500, envelope(500, conflict))
+    with pytest.raises(AlreadyExists, match="the object has been modified"):
+        lab.change(live, replicas=3)
+
+
 def test_storage_outlives_its_service(lab: Lab) -> None:
     """Unless the spec said that it goes, too."""
     store = lab.platform.store
@@ -465,6 +511,54 @@ def test_storage_outlives_its_service(lab: Lab) -> None:
     run(lab.provider.delete(WEB, "web", parting={"delete_storage": True}))
     assert set(volumes(store)) == before
     run(lab.provider.delete(WEB, "web"))
+
+
+def test_a_volume_that_others_use_is_not_deleted(lab: Lab) -> None:
+    """Whoever they belong to; and nothing else is, until somebody said what is meant."""
+    lab.serve(storage_size="1Gi", storage_name="v")
+    lab.platform.data(
+        "POST",
+        "/env-service",
+        {"envName": "terminal@1.0.0", "service_name": "theirs", "storage_size": "1Gi", "pvc_name": "v"},
+    )
+    with pytest.raises(Rejected, match="the volume v of web is used by theirs, too"):
+        run(lab.provider.delete(WEB, "web", parting={"delete_storage": True}))
+    assert service_of(lab.platform.store, "web") is not None
+    run(lab.provider.delete(WEB, "web"))
+    assert service_of(lab.platform.store, "web") is None
+    assert "v" in volumes(lab.platform.store)
+
+
+def test_services_of_one_volume_agree_about_it(lab: Lab) -> None:
+    """One size; and none of them may take it away from the others."""
+    foreign = {"environment": {ID: "terminal@1.1.0"}, "storage_name": "v", "storage_size": "1Gi"}
+    one, two = {"name": "one", **foreign}, {"name": "two", **foreign}
+    assert lab.resolve(one, two).problems == ()
+    assert lab.resolve({**one, "delete_storage": True}).problems == ()
+    (problem,) = lab.resolve(one, {**two, "storage_size": "2Gi"}).problems
+    assert problem.summary == "the volume v is to have 2Gi here, and 1Gi for aenv.service.one-"
+    (problem,) = lab.resolve(one, {**two, "delete_storage": True}).problems
+    assert problem.summary == "`delete_storage` would take the volume v away from aenv.service.one-, too"
+    assert (problem.path, problem.address) == (
+        ("delete_storage",),
+        ResourceAddress("aenv", "service", "two-"),
+    )
+
+
+def test_a_service_made_anew_under_the_same_name_is_another(lab: Lab) -> None:
+    """Though nothing else about it differs: what was planned for the one is not done to the other."""
+    before = lab.serve()
+    run(lab.provider.delete(WEB, "web"))
+    lab.platform.wait(60)
+    lab.platform.data("POST", "/env-service", {"envName": "terminal@1.0.0", "service_name": "web"})
+    after = lab.read("web", "service")
+    assert after.attributes["environment"] == {ID: "terminal@1.0.0"}
+    lab.platform.data("DELETE", "/env-service/web")
+    lab.platform.wait(60)
+    lab.platform.data("POST", "/env-service", {"envName": "terminal@1.1.0", "service_name": "web"})
+    again = lab.read("web", "service")
+    assert again.attributes == before.attributes
+    assert len({fingerprint(one) for one in (before, after, again)}) == 3
 
 
 def test_a_service_of_no_environment_is_refused(lab: Lab) -> None:
