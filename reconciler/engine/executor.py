@@ -43,6 +43,7 @@ from reconciler.errors import (
     ReconcilerError,
     SecretUnavailable,
     StateError,
+    WriteNotApplied,
 )
 from reconciler.state.records import (
     Done,
@@ -79,6 +80,9 @@ def remedy(reader: Reader, run: str, step: Step, remote_id: str, before: PreImag
             return f"{call} with the values that `reconciler show {run}` lists"
         case Reversal.NONE if step.verb is Verb.CREATE:
             return "nothing: the platform deletes nothing"
+        case Reversal.NONE if step.verb is Verb.UPDATE:
+            call = reader.call(Verb.UPDATE, kind, remote_id, attributes)
+            return f"{call} with the values that `reconciler show {run}` lists, as far as that can be done"
         case Reversal.UNARCHIVE:
             return f"{reader.call(Verb.UPDATE, kind, remote_id, attributes)}, out of the archive"
         case Reversal.RECREATE | Reversal.NONE:
@@ -584,9 +588,14 @@ class Executor:
                 self._check_left(step, current)
                 await self._intend_undo(step, key)
                 await self._writes.update(step, sent, current)
-                await asked(self._writes.read_back(step, remote_id, sent))
                 # Without the wire digest: what was there may not have been what the state says.
-                return Undone(step.number, remote_id)
+                undone = Undone(step.number, remote_id)
+                try:
+                    await asked(self._writes.read_back(step, remote_id, sent))
+                except WriteNotApplied as error:
+                    # It was accepted: what no platform shows is as it was before, and nobody would ever see.
+                    raise _Halfway(error, undone) from error
+                return undone
             case Verb.DELETE if step.reversal is Reversal.UNARCHIVE:
                 await self._intend_undo(step, key)
                 await self._writes.restore(step, step.remote_id)
@@ -603,6 +612,10 @@ class Executor:
                     await self._writes.read_back(step, new_id, sent)
                 except ProviderError as error:
                     raise _Halfway(error, undone) from error
+                if step.attributes is not None:
+                    lost = "; ".join(kind.parting[key] for key in step.attributes)
+                    why = f"{step.address} was made again, but {lost}"
+                    raise _Halfway(NotReversible(why, platform=provider.name), undone)
                 return undone
         raise AssertionError(step.verb)
 

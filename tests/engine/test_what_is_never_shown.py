@@ -141,6 +141,30 @@ def test_what_does_not_work_in_time_is_known_and_taken_back() -> None:
     assert lab.agreement() == []
 
 
+def test_what_is_put_back_and_does_not_work_is_known_to_be_put_back() -> None:
+    """Nothing shows what of it is never shown: the next plan has to know that it is the old one again."""
+    lab = Laboratory()
+    lab.apply("well old depth=3 lining=brick")
+    lab.provider.never_ready = {"old"}
+    assert lab.apply("well old depth=3 lining=stone").outcome == "failed"
+    assert lab.provider.world()["well.old"]["lining"] == "brick"
+    assert lab.record("well.old").attributes["lining"] == "brick"
+    lab.provider.never_ready.clear()
+    assert lab.changes(lab.plan("well old depth=3 lining=stone")) == ["update well.old (spec changed) lining"]
+
+
+def test_what_went_with_an_object_is_not_rolled_back() -> None:
+    """The object is made again and stays managed; that it is whole, nobody says."""
+    lab = Laboratory()
+    lab.apply("well old depth=3 drain=true\nbox other")
+    lab.provider.fail["delete box.other"] = Rejected("no")
+    report = lab.apply("box third")
+    assert report.outcome == "failed"
+    (kept,) = report.steps.not_rolled_back
+    assert report.steps.errors[kept] == "fake.well.old was made again, but its water goes with it"
+    assert (lab.agreement(), lab.world()) == ([], ["box.other", "well.old depth=3"])
+
+
 def test_a_lost_answer_is_no_reason_not_to_wait() -> None:
     """Made, found, and then waited for all the same."""
     lab = Laboratory()
