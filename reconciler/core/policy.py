@@ -75,7 +75,7 @@ def limits(policy: Policy, facts: Iterable[Fact]) -> Sequence[tuple[Fact, str]]:
 
 def thresholds(
     policy: Policy,
-    changes: Iterable[Change],
+    changes: Sequence[Change],
     protected: Iterable[ResourceAddress],
     managed: int,
     *,
@@ -94,6 +94,11 @@ def thresholds(
         if change.address in guarded:
             verb = "delete" if change.action is Action.DELETE else "replace"
             reasons.append(f"{change.address} has prevent_destroy, and this plan would {verb} it")
+    reasons += [
+        f"{change.address} has prevent_destroy, and this plan would let go of it"
+        for change in changes
+        if change.action is Action.FORGET and change.address in guarded
+    ]
     if allow_deletes or destroy:
         return tuple(reasons)
     for change in taken_away:

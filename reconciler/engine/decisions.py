@@ -146,9 +146,9 @@ class Decisions:
         resource = self.desired.get(address)
         record = self._prior.get(address)
         live = self._find(address)
+        let_go = ""
         if record is not None and live is not None and live.id != record.remote_id:
             record = None  # somebody deleted ours and made another of the same name
-        left = ""
         if (
             kind.removal is Removal.FORGET
             and resource is not None
@@ -156,7 +156,7 @@ class Decisions:
             and kind.identity_of(resource.attributes) != kind.identity_of(record.attributes)
         ):
             # Another object is wanted, and the one that we know stays where it is: it is let go of.
-            left = record.remote_id
+            let_go = live.id if live is not None else ""
             record, live = None, self._unclaimed(address, resource)
         changed: frozenset[str] = frozenset()
         if resource is not None:
@@ -173,8 +173,8 @@ class Decisions:
             shown=self._planner.shown,
             moved_from=self._moved_from.get(address),
         )
-        if decision is not None and left:
-            reason = f"{decision.change.reason}; {left} stays on the platform, and is no longer managed"
+        if decision is not None and let_go:
+            reason = f"{decision.change.reason}; {let_go} stays there, and is no longer managed"
             decision = replace(decision, change=replace(decision.change, reason=reason))
         if decision is not None and record is None and resource is not None and live is None:
             decision = self._unless_taken(decision, resource)
@@ -273,6 +273,11 @@ def _references(attributes: Attributes) -> Iterable[tuple[Path, str]]:
     if b'"' + REF.encode() + b'"' not in attributes.raw:
         return ()
     return marked(attributes.values_, REF)
+
+
+def lets_go(decision: Decision) -> bool:
+    """Whether what is there is to be managed no longer."""
+    return decision.change.action is Action.FORGET and decision.live is not None
 
 
 def takes_away(decision: Decision) -> bool:

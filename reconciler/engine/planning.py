@@ -27,7 +27,7 @@ from reconciler.core.planner import order
 from reconciler.core.policy import thresholds
 from reconciler.core.ports import Reader, Surplus
 from reconciler.engine.concurrency import together
-from reconciler.engine.decisions import Decisions, Planner, takes_away
+from reconciler.engine.decisions import Decisions, Planner, lets_go, takes_away
 from reconciler.engine.refresh import Live, refresh, served
 from reconciler.engine.selection import PlanOptions, selected, takes_part
 from reconciler.errors import Complaint, PlanImpossible, SpecErrors
@@ -90,7 +90,9 @@ async def make_plan(planner: Planner, specs: SpecSet, state: State, options: Pla
         for one in surplus
     ]
     protected = [
-        decision.change.address for decision in decisions if _protected(decision) and takes_away(decision)
+        decision.change.address
+        for decision in decisions
+        if _protected(decision) and (takes_away(decision) or lets_go(decision))
     ]
     refusals = thresholds(
         planner.policy,

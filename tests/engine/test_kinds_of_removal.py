@@ -138,6 +138,17 @@ def test_what_cannot_be_deleted_is_let_go_of() -> None:
     assert (address("stone.lintel") in lab.resources, lab.agreement()) == (True, [])
 
 
+def test_what_may_not_be_destroyed_is_not_let_go_of_either() -> None:
+    """Nobody would look after it any more. What is gone is forgotten all the same."""
+    lab = Laboratory()
+    lab.apply("stone lintel version=1 !protect\nbox other")
+    (refusal,) = lab.plan("box other").plan.refusals
+    assert refusal == "fake.stone.lintel has prevent_destroy, and this plan would let go of it"
+    assert lab.plan("", destroy=True).plan.refusals == (refusal,)
+    del lab.provider.objects[lab.id_of("stone.lintel")]
+    assert lab.plan("box other").plan.refusals == ()
+
+
 def test_making_what_cannot_be_deleted_is_marked() -> None:
     """Before anybody approves it; and a rollback keeps it, managed, and says so."""
     lab = Laboratory()
@@ -161,11 +172,10 @@ def test_another_version_is_another_object_and_the_old_one_stays() -> None:
     """Made beside it, or taken over where it is there already; never removed and made."""
     lab = Laboratory()
     lab.apply("stone lintel version=1")
+    old = lab.id_of("stone.lintel")
     done = lab.apply("stone lintel version=2")
-    old = lab.provider._identified("stone", {"name": "lintel", "version": 1})
-    assert [f"{one.action} {one.reason}" for one in done.plan.changes] == [
-        f"create new; {old} stays on the platform, and is no longer managed"
-    ]
+    stays = "stays there, and is no longer managed"
+    assert lab.changes(done) == [f"create stone.lintel (new; {old} {stays})"]
     assert lab.world() == ["stone.lintel version=1", "stone.lintel version=2"]
     assert lab.record("stone.lintel").attributes["version"] == 2
     assert lab.changes(lab.undo(done.run)) == [f"adopt stone.lintel (back to before run {done.run})"]
@@ -189,9 +199,8 @@ def test_what_is_final_is_marked_once_and_then_refused() -> None:
         PlanImpossible, match="its status is carved, which is final, and the spec differs in size"
     ):
         lab.plan("stone lintel version=1 status=carved size=2")
-    stays = f"{lab.id_of('stone.lintel')} stays on the platform, and is no longer managed"
     assert lab.changes(lab.plan("stone lintel version=2 status=rough size=2")) == [
-        f"create stone.lintel (new; {stays})"
+        f"create stone.lintel (new; {lab.id_of('stone.lintel')} stays there, and is no longer managed)"
     ]
     with pytest.raises(PlanImpossible, match="cannot be replaced: the platform deletes nothing"):
         lab.plan("stone lintel version=1 status=carved size=1", replaces=(address("stone.lintel"),))
