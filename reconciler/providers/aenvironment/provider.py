@@ -368,7 +368,10 @@ class AenvironmentProvider:
     async def _explain_collision(self, name: str, version: str, error: AlreadyExists) -> None:
         """Raise, when it is another environment that has the key of this one."""
         path = api.environment_path(name, version)
-        other = self._environment(self._data(await self._hub.get(path), path))
+        try:
+            other = self._environment(self._data(await self._hub.get(path), path))
+        except ProviderError:
+            return  # that it exists is known, and it cannot be shown
         if other.identity != (name, version):
             raise AlreadyExists(
                 f"{self.name}: {environment_id(name, version)} has the same key in EnvHub as {other.id}",

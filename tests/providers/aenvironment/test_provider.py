@@ -275,6 +275,7 @@ def test_another_environment_under_the_same_key_is_not_ours(lab: Lab) -> None:
     with pytest.raises(AlreadyExists, match="demo@1-2 has the same key in EnvHub as demo-1@2"):
         run(lab.provider.create(DEMO, wanted, key="k"))
     lab.platform.add("demo", "1")
+    lab.answers["GET /env/demo/1"] = (404, envelope(404, "Environment not found"))
     with pytest.raises(AlreadyExists, match="409: Environment with same name and version already exists"):
         lab.make()
 
