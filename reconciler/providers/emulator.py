@@ -313,6 +313,17 @@ async def _body(receive: Receive) -> bytes | None:
     return b"".join(parts)
 
 
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """The app of an embedded platform, and what signs in there, in words for whoever is to use it."""
+
+    app: ASGIApp
+    sign_in: str
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
+
+
 class DroppedConnection(ConnectionError):
     """A fault cut the connection: no answer will come, and the caller cannot know what happened."""
 

@@ -216,27 +216,34 @@ def test_an_answer_that_is_under_way_does_not_keep_it(project: Project) -> None:
             assert served.end() == (0, "", "")
 
 
+SIGN_INS = {
+    "runai": "client id: embedded, client secret: embedded",
+    "azureml": "tenant: embedded, client id: embedded, client secret: embedded",
+    "aenvironment": "EnvHub and api-service at one address; no key is asked for",
+}
+
+
 def test_json_says_where_and_how_it_ended(project: Project) -> None:
-    """A line for each platform, and the summary of every command."""
+    """A line for each platform, with what signs in there, and the summary of every command."""
     project.write(
         "reconciler.toml",
         '[stack]\nname = "test"\n'
-        + "".join(f'[platforms.{name}]\nprovider = "runai"\nendpoint = "embedded"\n' for name in ("a", "b")),
+        + "".join(f'[platforms.{name}]\nprovider = "{name}"\nendpoint = "embedded"\n' for name in SIGN_INS),
     )
     process = project.spawn("serve", "--port", "0", "--json")
     try:
         assert process.stdout is not None
-        lines = [json.loads(process.stdout.readline()) for _ in range(2)]
+        lines = [json.loads(process.stdout.readline()) for _ in SIGN_INS]
         process.send_signal(signal.SIGINT)
         rest, err = process.communicate(timeout=20)
     finally:
         process.kill()
         process.communicate()
-    base = lines[0]["url"].removesuffix("/a")
+    base = lines[0]["url"].removesuffix("/runai")
     assert (lines, [json.loads(line) for line in rest.splitlines()], err, process.returncode) == (
         [
-            {"type": "serving", "platform": "a", "url": f"{base}/a"},
-            {"type": "serving", "platform": "b", "url": f"{base}/b"},
+            {"type": "serving", "platform": name, "url": f"{base}/{name}", "sign_in": words}
+            for name, words in SIGN_INS.items()
         ],
         [{"type": "summary", "exit_code": 0}],
         "",

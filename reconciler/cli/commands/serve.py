@@ -80,10 +80,11 @@ def _serve(context: Context, apps: dict[str, Any], options: dict[str, Any]) -> N
 
             async def startup(self, sockets: list[socket.socket] | None = None) -> None:
                 await super().startup(sockets)
-                for name in apps:
-                    said = f"{name}: {base}/{name}  (client id: embedded, client secret: embedded)"
-                    context.output.lines([said])
-                    context.output.record("serving", platform=name, url=f"{base}/{name}")
+                for name, app in apps.items():
+                    # A platform of somebody else's making may be a plain app.
+                    sign_in = getattr(app, "sign_in", "")
+                    context.output.lines([f"{name}: {base}/{name}" + (f"  ({sign_in})" if sign_in else "")])
+                    context.output.record("serving", platform=name, url=f"{base}/{name}", sign_in=sign_in)
                 context.output.flush()
 
         # uvicorn ends in order and then raises the signal again: to be asked to end is no failure here.

@@ -92,7 +92,7 @@ class AenvironmentPlugin:
         if settings["endpoint"] != "embedded":
             return None
         from reconciler.providers.aenvironment.emulator import Options, create_app, refuse
-        from reconciler.providers.emulator import Fault, Faults, Store
+        from reconciler.providers.emulator import Embedded, Fault, Faults, Store
 
         app = create_app(
             Store(context.directory / f"{context.platform}.sqlite"),
@@ -101,9 +101,9 @@ class AenvironmentPlugin:
             options=Options(profile="next" if settings["profile"] == "next" else "v0.1"),
         )
         rules = [Fault.from_table(table) for table in settings["faults"]]
-        if not rules:
-            return app
-        return Faults(rules).around(app, refuse=refuse, cut_connections=served)
+        if rules:
+            app = Faults(rules).around(app, refuse=refuse, cut_connections=served)
+        return Embedded(app, "EnvHub and api-service at one address; no key is asked for")
 
 
 PLUGIN = AenvironmentPlugin()

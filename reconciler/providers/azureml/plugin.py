@@ -80,7 +80,7 @@ class AzuremlPlugin:
         if settings["endpoint"] != "embedded":
             return None
         from reconciler.providers.azureml.emulator import build_app, refuse
-        from reconciler.providers.emulator import Fault, Faults, Store
+        from reconciler.providers.emulator import Embedded, Fault, Faults, Store
 
         app = build_app(
             Store(context.directory / f"{context.platform}.sqlite"),
@@ -88,9 +88,9 @@ class AzuremlPlugin:
             new_id=context.new_id,
         )
         rules = [Fault.from_table(table) for table in settings["faults"]]
-        if not rules:
-            return app
-        return Faults(rules).around(app, refuse=refuse, cut_connections=served)
+        if rules:
+            app = Faults(rules).around(app, refuse=refuse, cut_connections=served)
+        return Embedded(app, "tenant: embedded, client id: embedded, client secret: embedded")
 
 
 PLUGIN = AzuremlPlugin()

@@ -84,7 +84,7 @@ class RunaiPlugin:
         """See `ProviderPlugin.embedded`."""
         if settings["endpoint"] != "embedded":
             return None
-        from reconciler.providers.emulator import Fault, Faults, Store
+        from reconciler.providers.emulator import Embedded, Fault, Faults, Store
         from reconciler.providers.runai.emulator import build_app, refuse
 
         app = build_app(
@@ -93,9 +93,9 @@ class RunaiPlugin:
             new_id=context.new_id,
         )
         rules = [Fault.from_table(table) for table in settings["faults"]]
-        if not rules:
-            return app
-        return Faults(rules).around(app, refuse=refuse, cut_connections=served)
+        if rules:
+            app = Faults(rules).around(app, refuse=refuse, cut_connections=served)
+        return Embedded(app, "client id: embedded, client secret: embedded")
 
 
 PLUGIN = RunaiPlugin()
