@@ -173,6 +173,7 @@ def row(entry: Entry, shown: Callable[[Path, Any], bool]) -> dict[str, Any]:
     architecture = f"distributed ({attributes.get('distributed_framework')})" if distributed else "standard"
     return {
         "environment": attributes.get("name"),
+        "version": attributes.get("version"),
         "status": entry.status(shown),
         "address": str(entry.address) if entry.address is not None else None,
         "platform": entry.platform,

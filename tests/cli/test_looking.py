@@ -98,6 +98,7 @@ def test_a_row_has_all_columns_of_the_guide(world: Project) -> None:
     (row,) = listed(world, "--filter", "environment=lab")
     assert row == {
         "environment": "lab",
+        "version": None,
         "status": "in sync",
         "address": "runai.environment.lab",
         "platform": "runai",
@@ -221,7 +222,7 @@ def test_no_column_is_wrong_usage(world: Project) -> None:
     """Rows of nothing would say nothing."""
     result = world.run("list", "--columns", " ,")
     assert (result.code, result.out) == (64, "")
-    assert result.err.startswith("Error: --columns names no column\n  Known: environment, status")
+    assert result.err.startswith("Error: --columns names no column\n  Known: environment, version, status")
 
 
 def test_an_empty_table_says_so(world: Project) -> None:

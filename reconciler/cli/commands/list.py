@@ -18,6 +18,7 @@ from reconciler.render.table import csv_text, table_lines
 
 COLUMNS: Final = (
     "environment",
+    "version",
     "status",
     "address",
     "platform",
@@ -35,7 +36,7 @@ COLUMNS: Final = (
     "cluster",
     "id",
 )
-SHOWN: Final = ("environment", "platform", "status", "scope", "image", "tools")
+SHOWN: Final = ("environment", "platform", "version", "status", "scope", "image", "tools")
 MOST_CSV_ROWS: Final = 20_000
 """The limit of the vendor's own CSV download."""
 
@@ -74,7 +75,7 @@ _MEANINGS: Final = "\n".join(f"  {name:<10} {meaning}" for name, meaning in STAT
 def command(context: Context, /, **options: Any) -> int:
     session = Session.open(context, **options)
     platforms = session.config.settings.platforms
-    columns = _columns(options, several=len(platforms) > 1)
+    columns = _columns(options["columns"])
     by = _known(options["sort"].removeprefix("-"))
     wanted = _wanted(options["filters"])
     _check(wanted, "status", STATUSES)
@@ -84,6 +85,12 @@ def command(context: Context, /, **options: Any) -> int:
     rows = [one for entry in entries if keep(one := row(entry, shown))]
     rows.sort(key=lambda one: _text(one[by]).lower(), reverse=options["sort"].startswith("-"))
     output = context.output
+    if not columns:
+        # A column in which all rows would say the same, or nothing, is of no use.
+        idle = set() if len(platforms) > 1 else {"platform"}
+        idle |= set() if any(one["version"] is not None for one in rows) else {"version"}
+        plain = tuple(name for name in SHOWN if name not in idle)
+        columns = COLUMNS if options["form"] == "csv" else plain
     # For tools, all columns, unless some are asked for.
     told = rows if options["columns"] is None else [{name: one[name] for name in columns} for one in rows]
     if output.as_json:
@@ -103,12 +110,11 @@ def command(context: Context, /, **options: Any) -> int:
     return Exit.DONE
 
 
-def _columns(options: Mapping[str, Any], *, several: bool) -> Sequence[str]:
-    """The columns to print; of *several* platforms each row says which it is on."""
-    if options["columns"] is None:
-        shown = tuple(name for name in SHOWN if several or name != "platform")
-        return COLUMNS if options["form"] == "csv" else shown
-    columns = [name.strip() for name in options["columns"].split(",") if name.strip()]
+def _columns(wanted: str | None) -> Sequence[str]:
+    """The columns that are asked for; none when that is left to us."""
+    if wanted is None:
+        return ()
+    columns = [name.strip() for name in wanted.split(",") if name.strip()]
     if not columns:
         raise UsageError("--columns names no column", hint=f"Known: {', '.join(COLUMNS)}.")
     for name in columns:

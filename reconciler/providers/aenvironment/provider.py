@@ -513,11 +513,11 @@ class AenvironmentProvider:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def place(self, attributes: Attributes) -> str:
-        """See `Reader.place`: there is one place; a service stands at its environment."""
+        """See `Reader.place`: EnvHub has no places; a service stands at its environment."""
         reference = attributes.get("environment")
         if isinstance(reference, Mapping):
             return f"environment {reference.get(ID) or reference.get(REF)}"
-        return f"version {attributes['version']}" if "version" in attributes else ""
+        return ""
 
     def call(self, verb: Verb, kind: str, remote_id: str, attributes: Attributes | None = None) -> str:
         """See `Reader.call`."""

@@ -383,6 +383,19 @@ def test_instances_count_as_what_uses_an_environment(stack: Project) -> None:
     assert NOTHING in plan(stack)
 
 
+def test_two_versions_of_one_environment_are_told_apart_in_the_table(stack: Project) -> None:
+    """By a column that only kinds with versions have."""
+    stack.write("demo.toml", DEMO)
+    stack.write("old.toml", DEMO.replace("1.0.0", "0.9.0") + 'name = "demo"\n')
+    apply(stack)
+    table = stack.run("list", "--filter", "environment=demo").succeeded().out
+    assert [line.split()[:3] for line in table.splitlines()] == [
+        ["ENVIRONMENT", "VERSION", "STATUS"],
+        ["demo", "1.0.0", "in"],
+        ["demo", "0.9.0", "in"],
+    ]
+
+
 def test_a_lost_answer_doubles_nothing(stack: Project) -> None:
     """Of a creation and of an update, of an environment and of a service."""
     rules = ", ".join(
