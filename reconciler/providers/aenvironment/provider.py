@@ -417,13 +417,23 @@ class AenvironmentProvider:
                 await self._change_service(remote_id, body)
             return
         body = conversion.changed(before, attributes)
-        if body == {"status": "Released"}:
-            await self._hub.request("POST", api.environment_path(*parts_of(remote_id), "release"))
-        elif body:
-            # With other changes beside it, a release goes with them: two calls could be cut apart.
-            await self._hub.request(
-                "PUT", api.environment_path(*parts_of(remote_id)), body=msgspec.json.encode(body)
-            )
+        try:
+            if body == {"status": "Released"}:
+                await self._hub.request("POST", api.environment_path(*parts_of(remote_id), "release"))
+            elif body:
+                # With other changes beside it, a release goes with them: two calls could be cut apart.
+                await self._hub.request(
+                    "PUT", api.environment_path(*parts_of(remote_id)), body=msgspec.json.encode(body)
+                )
+        except NotFound as error:
+            raise NotFound(
+                str(error),
+                platform=self.name,
+                call=error.call,
+                status=error.status,
+                hint="Nothing was written. EnvHub says so of what is gone, and of everything while its store "
+                "is in trouble: the next plan tells which.",
+            ) from error
 
     async def _change_service(
         self, remote_id: str, changes: Mapping[str, Any], *, repeatable: bool = False
@@ -541,11 +551,14 @@ class AenvironmentProvider:
             self._listing = await self._ask_for_list()
             warnings += self._unlike(environments)
             if self._profile == "v0.1":
-                for one in environments:
-                    if one.attributes.get("description") is not None:
-                        warnings.append(f"{one.address}: this EnvHub (v0.1) keeps no description; left out")
-                        values = {k: v for k, v in one.attributes.items() if k != "description"}
-                        by_address[one.address] = replace(one, attributes=Attributes(values))
+                described = [one for one in environments if one.attributes.get("description") is not None]
+                for one in described:
+                    values = {k: v for k, v in one.attributes.items() if k != "description"}
+                    by_address[one.address] = replace(one, attributes=Attributes(values))
+                if described:
+                    more = f" and {len(described) - 1} more" if len(described) > 1 else ""
+                    left = f"{described[0].address}{more}: this EnvHub (v0.1) keeps no description; left out"
+                    warnings.append(left)
         for one in services:
             by_address[one.address] = completed(one, by_address)
         problems += shared_volumes(by_address[one.address] for one in services)

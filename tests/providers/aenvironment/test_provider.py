@@ -21,6 +21,7 @@ from reconciler.errors import (
     AlreadyExists,
     Forbidden,
     ListingIncomplete,
+    NotFound,
     OutcomeUnknown,
     ProviderError,
     Rejected,
@@ -209,6 +210,16 @@ def test_a_release_is_a_call_of_its_own(lab: Lab) -> None:
     ]
 
 
+def test_a_write_that_finds_nothing_says_what_that_may_mean(lab: Lab) -> None:
+    """It did not happen; whether the environment is gone is for a read to tell, which asks twice."""
+    live = lab.make()
+    fail_store(lab.platform.store)
+    for change in ({"tags": ["b"]}, {"status": "Released"}):
+        with pytest.raises(NotFound, match="404: Environment not found") as caught:
+            lab.change(live, **change)
+        assert "while its store is in trouble" in caught.value.hint
+
+
 def test_a_released_environment_refuses_every_change(lab: Lab) -> None:
     """In EnvHub's own words: it is about the environment, and not about a role."""
     live = lab.make(status="Released")
@@ -332,6 +343,10 @@ def test_a_description_is_kept_where_the_server_keeps_it(lab: Lab, next_lab: Lab
     found = lab.resolve(wanted)
     assert "description" not in found.resources[0].attributes
     assert found.warnings == ("aenv.environment.demo-1: this EnvHub (v0.1) keeps no description; left out",)
+    several = lab.resolve(*({**wanted, "version": str(number)} for number in range(3)))
+    assert several.warnings == (
+        "aenv.environment.demo-0 and 2 more: this EnvHub (v0.1) keeps no description; left out",
+    )
     assert next_lab.resolve(wanted).resources[0].attributes["description"] == "why"
     live = next_lab.make(description="why")
     assert live.attributes["description"] == "why"
