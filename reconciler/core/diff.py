@@ -127,7 +127,8 @@ def decide(
         moved_from=moved_from,
         # The old value is nowhere any more: not on the platform, not behind the reference.
         irreversible=(kind.unreadable if any(field.path[0] in kind.write_only for field in fields) else "")
-        or _finality(kind, fields),
+        or _finality(kind, fields)
+        or ("" if replacing else _no_way_back(kind, desired, prior, live)),
         manner=Manner.ARCHIVE if replacing and kind.removal is Removal.ARCHIVE else Manner.PLAIN,
     )
     decision = Decision(_versioned(kind, change, desired), desired, prior, live)
@@ -322,16 +323,30 @@ def _unwanted(kind: ResourceKind, prior: ResourceState, live: Remote | None) -> 
     return Decision(change, None, prior, live, parting=Attributes(parting) if parting else None)
 
 
+def _sides(
+    kind: ResourceKind, desired: Resource, prior: ResourceState | None, live: Remote
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """All that is known of an object before and after a change; None stands for what is given up."""
+    recorded = prior.attributes.values_ if prior is not None else {}
+    before = {**live.attributes.values_, **{k: v for k, v in recorded.items() if k in kind.write_only}}
+    after = {**dict.fromkeys(recorded), **desired.attributes.values_}
+    after |= {key: before.get(key) for key in desired.lifecycle.ignore_changes}
+    return before, after
+
+
+def _no_way_back(kind: ResourceKind, desired: Resource, prior: ResourceState | None, live: Remote) -> str:
+    """Why a change in place could not be taken back; empty when it can."""
+    before, after = _sides(kind, desired, prior, live)
+    refusal = kind.refuses(after, {**dict.fromkeys(after), **before})
+    return refusal.summary if refusal is not None else ""
+
+
 def _refusal(kind: ResourceKind, decision: Decision) -> Decision | None:
     """*decision* with a problem where the kind refuses the change; else None."""
     desired, prior, live = decision.desired, decision.prior, decision.live
     assert desired is not None
     assert live is not None
-    recorded = prior.attributes.values_ if prior is not None else {}
-    before = {**live.attributes.values_, **{k: v for k, v in recorded.items() if k in kind.write_only}}
-    after = {**dict.fromkeys(recorded), **desired.attributes.values_}
-    after |= {key: before.get(key) for key in desired.lifecycle.ignore_changes}
-    refusal = kind.refuses(before, after)
+    refusal = kind.refuses(*_sides(kind, desired, prior, live))
     if refusal is None:
         return None
     return replace(decision, problem=f"{desired.address}: {refusal.summary}", hint=refusal.hint)

@@ -107,6 +107,8 @@ KINDS = (
         refuses=lambda before, after: (
             Refusal("a well gets no shallower", "Dig another one.")
             if (after.get("depth") or 0) < (before.get("depth") or 0)
+            else Refusal("a plate stays", "Give it another one.")
+            if before.get("plate") and "plate" in after and not after["plate"]
             else None
         ),
     ),

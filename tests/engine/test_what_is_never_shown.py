@@ -72,6 +72,17 @@ def test_a_change_that_the_kind_refuses_is_a_problem_of_the_plan() -> None:
     ]
 
 
+def test_a_change_whose_opposite_the_kind_refuses_is_marked() -> None:
+    """It cannot be taken back, and says so before anybody approves it."""
+    lab = Laboratory()
+    lab.apply("well old depth=3")
+    (change,) = lab.plan("well old depth=3 plate=X").plan.changes
+    assert (change.action, change.irreversible) == ("update", "a plate stays")
+    lab.apply("well old depth=3 plate=X")
+    (change,) = lab.plan("well old depth=3 plate=Y").plan.changes
+    assert change.irreversible == ""
+
+
 def test_what_goes_with_an_object_is_in_the_step_that_is_reviewed() -> None:
     """As the state remembers it, for the spec is gone by then; a replacement takes nothing with it."""
     lab = Laboratory()
