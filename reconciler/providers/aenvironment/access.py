@@ -13,8 +13,9 @@ import msgspec
 from reconciler.core.ports import SecretSource
 from reconciler.errors import SecretUnavailable
 from reconciler.providers.aenvironment import api
-from reconciler.providers.aenvironment.settings import Settings, is_private
+from reconciler.providers.aenvironment.settings import Settings
 from reconciler.providers.http import HttpClient, Token
+from reconciler.providers.settings import is_private
 
 __all__ = ["HINTS", "bearer", "explain", "is_own", "means"]
 

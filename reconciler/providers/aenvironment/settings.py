@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
-__all__ = ["Settings", "is_private"]
+__all__ = ["Settings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +32,3 @@ class Settings:
     def is_embedded(self) -> bool:
         """Whether the platform runs in this process."""
         return self.endpoint == "embedded"
-
-
-def is_private(address: str) -> bool:
-    """Whether what is sent to *address* cannot be read on the way: https, or this very machine."""
-    if address == "embedded":
-        return True
-    parts = urlsplit(address)
-    return parts.scheme == "https" or parts.hostname in ("localhost", "127.0.0.1", "::1")

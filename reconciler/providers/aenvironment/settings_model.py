@@ -2,47 +2,31 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
 from reconciler.core.ports import Problem
-from reconciler.core.reading import Table, read, refuse
-from reconciler.providers.aenvironment.settings import is_private
-from reconciler.providers.aenvironment.spec.words import SecretReference, Text
-from reconciler.providers.emulator import Fault
+from reconciler.core.reading import SecretReference, Table, read
+from reconciler.providers.aenvironment.spec.words import Text
+from reconciler.providers.settings import is_private, sound_address, sound_fault
 
 __all__ = ["SettingsModel", "read_settings"]
 
 
-def _address(text: str) -> str:
-    try:
-        parts = urlsplit(text)
-        whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # brackets that do not close, a port that is no number
-        whole = False
-    if whole and (parts.username is not None or parts.password is not None):
-        raise refuse("credentials do not belong into an address", "Use `api_key`.")
-    if not whole or parts.query or parts.fragment or re.search(r"[\s\x00-\x1f]", text):
-        raise refuse("this is no address of a server", 'Give "https://HOST", or "http://HOST:PORT".')
-    return text.rstrip("/")
+def _address(text: str, *, embedded: bool = False) -> str:
+    return sound_address(
+        text,
+        wrong="this is no address of a server",
+        hint='Give "https://HOST", or "http://HOST:PORT".',
+        credentials="`api_key`",
+        embedded=embedded,
+    )
 
 
 def _endpoint(text: str) -> str:
-    if text == "embedded":
-        return text
-    return _address(text)
-
-
-def _fault(table: dict[str, Any]) -> dict[str, Any]:
-    try:
-        Fault.from_table(table)
-    except ValueError as error:
-        raise refuse(str(error), 'Such as { on = "GET *", nth = [3], status = 503 }.') from error
-    return table
+    return _address(text, embedded=True)
 
 
 class SettingsModel(Table):
@@ -76,7 +60,7 @@ class SettingsModel(Table):
     patience_seconds: float | None = Field(
         None, ge=0, allow_inf_nan=False, description="How long a write may take to show; 30 when absent."
     )
-    faults: list[Annotated[dict[str, Any], AfterValidator(_fault)]] = Field(
+    faults: list[Annotated[dict[str, Any], AfterValidator(sound_fault)]] = Field(
         default_factory=list, description="Misbehaviour of the embedded platform, to rehearse with."
     )
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -14,28 +12,24 @@ from reconciler.core.ports import Problem
 from reconciler.core.reading import SecretReference, Table, read, refuse
 from reconciler.providers.azureml.settings import CLOUDS, EMBEDDED_PLACE
 from reconciler.providers.azureml.spec.words import Text
-from reconciler.providers.emulator import Fault
+from reconciler.providers.settings import sound_address, sound_fault
 
 __all__ = ["SettingsModel", "read_settings"]
 
 
-def _address(text: str) -> str:
-    try:
-        parts = urlsplit(text)
-        whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # brackets that do not close, a port that is no number
-        whole = False
-    if whole and (parts.username is not None or parts.password is not None):
-        raise refuse("credentials do not belong into an address", "Use `client_id` and `client_secret`.")
-    if not whole or parts.query or parts.fragment or re.search(r"[\s\x00-\x1f]", text):
-        raise refuse("this is no address", 'Give an https address, such as "https://management.azure.com".')
-    if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
-        raise refuse("the access token would cross the network in clear", "Use https.")
-    return text.rstrip("/")
+def _address(text: str, *, embedded: bool = False) -> str:
+    return sound_address(
+        text,
+        wrong="this is no address",
+        hint='Give an https address, such as "https://management.azure.com".',
+        credentials="`client_id` and `client_secret`",
+        secret="the access token",  # noqa: S106 - what it is called
+        embedded=embedded,
+    )
 
 
 def _endpoint(text: str) -> str:
-    return text if text == "embedded" else _address(text)
+    return _address(text, embedded=True)
 
 
 def _subscription(text: str) -> str:
@@ -52,14 +46,6 @@ def _identity(value: Any) -> Any:
     if not isinstance(value, str | dict) or value == "":
         raise refuse("an id is text in quotes, or a reference", 'Such as { env = "AZURE_CLIENT_ID" }.')
     return value
-
-
-def _fault(table: dict[str, Any]) -> dict[str, Any]:
-    try:
-        Fault.from_table(table)
-    except ValueError as error:
-        raise refuse(str(error), 'Such as { on = "GET *", nth = [3], status = 503 }.') from error
-    return table
 
 
 Identity = Annotated[SecretReference | str, BeforeValidator(_identity)]
@@ -133,7 +119,7 @@ class SettingsModel(Table):
     patience_seconds: float | None = Field(
         None, ge=0, allow_inf_nan=False, description="How long a write may take to show; 60 when absent."
     )
-    faults: list[Annotated[dict[str, Any], AfterValidator(_fault)]] = Field(
+    faults: list[Annotated[dict[str, Any], AfterValidator(sound_fault)]] = Field(
         default_factory=list, description="Misbehaviour of the embedded platform, to rehearse with."
     )
 

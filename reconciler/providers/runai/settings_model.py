@@ -2,50 +2,34 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from reconciler.core.ports import Problem
 from reconciler.core.reading import SecretReference, Table, read, refuse
-from reconciler.providers.emulator import Fault
 from reconciler.providers.runai.spec.words import Text
+from reconciler.providers.settings import sound_address, sound_fault
 
 __all__ = ["SettingsModel", "read_settings"]
 
 
 def _endpoint(text: str) -> str:
-    if text == "embedded":
-        return text
-    try:
-        parts = urlsplit(text)
-        whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # brackets that do not close, a port that is no number
-        whole = False
-    if whole and (parts.username is not None or parts.password is not None):
-        raise refuse("credentials do not belong into an address", "Use `client_id` and `client_secret`.")
-    if not whole or parts.query or parts.fragment or re.search(r"[\s\x00-\x1f]", text):
-        raise refuse("this is no address of a tenant", 'Give "https://TENANT.run.ai", or "embedded".')
-    if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
-        raise refuse("the client secret would cross the network in clear", "Use https.")
-    return text.rstrip("/")
+    return sound_address(
+        text,
+        wrong="this is no address of a tenant",
+        hint='Give "https://TENANT.run.ai", or "embedded".',
+        credentials="`client_id` and `client_secret`",
+        secret="the client secret",  # noqa: S106 - what it is called
+        embedded=True,
+    )
 
 
 def _client_id(value: Any) -> Any:
     if not isinstance(value, str | dict) or value == "":
         raise refuse("`client_id` is text in quotes, or a reference", 'Such as { env = "RUNAI_CLIENT_ID" }.')
     return value
-
-
-def _fault(table: dict[str, Any]) -> dict[str, Any]:
-    try:
-        Fault.from_table(table)
-    except ValueError as error:
-        raise refuse(str(error), 'Such as { on = "GET *", nth = [3], status = 503 }.') from error
-    return table
 
 
 class SettingsModel(Table):
@@ -74,7 +58,7 @@ class SettingsModel(Table):
     patience_seconds: float | None = Field(
         None, ge=0, allow_inf_nan=False, description="How long a write may take to show; 30 when absent."
     )
-    faults: list[Annotated[dict[str, Any], AfterValidator(_fault)]] = Field(
+    faults: list[Annotated[dict[str, Any], AfterValidator(sound_fault)]] = Field(
         default_factory=list, description="Misbehaviour of the embedded platform, to rehearse with."
     )
 

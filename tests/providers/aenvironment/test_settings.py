@@ -15,11 +15,12 @@ from reconciler.core.ports import Exporter
 from reconciler.errors import UsageError
 from reconciler.providers import discover
 from reconciler.providers.aenvironment.plugin import PLUGIN
-from reconciler.providers.aenvironment.settings import Settings, is_private
+from reconciler.providers.aenvironment.settings import Settings
 from reconciler.providers.aenvironment.settings_model import SettingsModel, read_settings
 from reconciler.providers.aenvironment.spec import MODELS
 from reconciler.providers.aenvironment.spec.environment import Artifact, Compute
 from reconciler.providers.aenvironment.spec.rules import POD_TEMPLATES
+from reconciler.providers.settings import is_private
 
 PAGE = (Path(__file__).parents[3] / "docs" / "aenvironment.md").read_text()
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final, NamedTuple, Self
+from typing import Annotated, Any, Final, NamedTuple
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from reconciler.core.model import Path
-from reconciler.core.reading import Table, refuse
+from reconciler.core.reading import refuse
 from reconciler.providers.quantity import canonical_quantity, quantity_bytes
 
 __all__ = [
     "Amount",
     "Finding",
     "Port",
-    "SecretReference",
     "Text",
     "Values",
     "Version",
@@ -121,35 +120,6 @@ def _amount(value: Any) -> Any:
 
 Amount = Annotated[str, BeforeValidator(_amount, json_schema_input_type=str)]
 """An amount of CPU, memory or storage, in its one spelling."""
-
-_REFERENCES: Final = (
-    'Refer to it: { env = "NAME" }, { file = "PATH" } or { command = ["pass", "show", "NAME"] }.'
-)
-
-
-class SecretReference(Table):
-    """Where a secret comes from: an environment variable, a file, or a command's output."""
-
-    env: Text | None = Field(None, description="Name of an environment variable.")
-    file: Text | None = Field(None, description="Path of a file, from the stack's directory.")
-    command: list[Text] | None = Field(
-        None, min_length=1, description="A program and its arguments; no shell."
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _reference(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            raise refuse("a secret must not stand here", _REFERENCES)
-        if isinstance(value.get("command"), str):
-            raise refuse("`command` is a list: no shell reads it", '{ command = ["pass", "show", "NAME"] }')
-        return value
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if sum(getattr(self, name) is not None for name in ("env", "file", "command")) != 1:
-            raise refuse("a secret has one source", "Give one of `env`, `file` and `command`.")
-        return self
 
 
 def is_reference(value: Any) -> bool:
