@@ -242,6 +242,19 @@ def test_a_service_is_imported_after_its_environment(hub: Project) -> None:
     nothing_left(hub)
 
 
+def test_what_is_never_shown_of_a_service_can_be_taken_over(hub: Project) -> None:
+    """As it is told: nothing is replaced, and from then on the volume is the spec's."""
+    told = hub.run("import", "aenv.service.board", "notes-svc-x2m4c8").succeeded().err
+    assert "[lifecycle] adopt = true, `reconciler state rm` the service, apply" in told
+    volume = 'storage_size = "10Gi"\nstorage_name = "notes"\n'
+    text = (hub.path / "board.toml").read_text()
+    hub.write("board.toml", text.replace("port =", f"{volume}port =") + "\n[lifecycle]\nadopt = true\n")
+    hub.run("state", "rm", "aenv.service.board").succeeded()
+    said = hub.run("apply", "--auto-approve").succeeded().out
+    assert "Resources: 1 imported, 0 added, 0 changed, 0 destroyed" in said
+    nothing_left(hub)
+
+
 def test_a_hub_without_an_api_service_has_environments_to_import(
     hub: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

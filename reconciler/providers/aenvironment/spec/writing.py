@@ -47,7 +47,10 @@ _OF_SERVICES: Final = (
     "delete_storage",
     "ready_timeout",
 )
-_OR_LOST: Final = "or a new service in the place of this one has none"
+_LOST: Final = (
+    "a new service in the place of this one comes without. To manage it: write it in with "
+    "[lifecycle] adopt = true, `reconciler state rm` the service, apply"
+)
 
 
 def write_spec(kind: str, attributes: Mapping[str, Any], place: Place) -> SpecWriting:
@@ -123,10 +126,10 @@ def _service(given: Mapping[str, Any], place: Place) -> SpecWriting:
         # A spec that names a volume says how large it is.
         given = {key: value for key, value in given.items() if key != "storage_name"}
         volume = table.pop("storage_name")
-        why = f"it is {volume!r}; the volume's size and mount path are never shown: say all three, {_OR_LOST}"
+        why = f"it is {volume!r}; the size and mount path of that volume are never shown: {_LOST}"
         hidden.append(Problem(("storage_name",), why))
     if given.keys().isdisjoint(RESOURCES):
-        why = f"neither this nor `memory` and `ephemeral_storage` are ever shown: say them, {_OR_LOST}"
+        why = f"neither this nor `memory` and `ephemeral_storage` are ever shown: {_LOST}"
         hidden.append(Problem(("cpu",), why))
     table, left_out = what_comes_back(table, given, SERVICE, partial(read_spec, SERVICE.name, place=place))
     return SpecWriting(table, left_out=(*hidden, *left_out))
