@@ -84,6 +84,8 @@ class ResourceKind:
     compared with what is live. ``versioned``: attributes whose change makes a
     new version of the object, which keeps its id. ``additive``: tables in
     which a key can be set and changed, but taken out only with a new object.
+    ``late``: attributes that creation cannot give every value:
+    `Readiness.await_ready` does, once the object is there and known.
     ``final``: values after which nothing about the object can be changed.
     ``removal``: what a platform does instead of deleting.
     ``facts`` gives what a policy may limit of an object with such attributes.
@@ -104,6 +106,7 @@ class ResourceKind:
     local: frozenset[str] = frozenset()
     versioned: frozenset[str] = frozenset()
     additive: frozenset[str] = frozenset()
+    late: frozenset[str] = frozenset()
     final: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     removal: Removal = Removal.DELETE
     facts: Callable[[Mapping[str, Any]], Iterable[Fact]] = field(
@@ -333,7 +336,7 @@ class Readiness(Protocol):
     """What a platform needs besides for objects that work only a while after they are there."""
 
     async def await_ready(self, address: ResourceAddress, remote_id: str, attributes: Attributes) -> None:
-        """Return when the object, just written with *attributes*, works.
+        """Return when the object, just written with *attributes*, works, and is late in nothing.
 
         Raises `WriteNotApplied` when it does not in time: it is there then,
         and known to us.

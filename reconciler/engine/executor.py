@@ -315,7 +315,7 @@ class Executor:
         remote_id = await self._writes.create(step, sent, self._key(step))
         done = Done(step.number, remote_id)
         try:
-            live = await self._writes.read_back(step, remote_id, sent)
+            live = await self._writes.read_back(step, remote_id, sent, new=True)
         except ProviderError as error:
             raise _Halfway(error, done) from error
         self._own[place(step.address, remote_id)] = fingerprint(live)
@@ -609,7 +609,7 @@ class Executor:
                 new_id = await self._writes.create(step, sent, key)
                 undone = Undone(step.number, new_id)
                 try:
-                    await self._writes.read_back(step, new_id, sent)
+                    await self._writes.read_back(step, new_id, sent, new=True)
                 except ProviderError as error:
                     raise _Halfway(error, undone) from error
                 if step.attributes is not None:

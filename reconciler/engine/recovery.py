@@ -157,7 +157,7 @@ async def _ask(
                     f"{address}: not created; the object of this name (id {found.id}) is {owner}",
                     True,
                 )
-            if different := differing(kind, wanted, found):
+            if different := differing(kind, wanted, found, new=True):
                 differs = f"an object of this name (id {found.id}) differs in {', '.join(different)}"
                 return _conflict(step, f"{differs}; it was left alone")
             return (
@@ -234,14 +234,14 @@ async def _ask_backward(
                 lambda seen: seen is not None,
                 patience=reader.patience,
             )
-            if found is not None and not differing(kind, wanted, found):
+            if found is not None and not differing(kind, wanted, found, new=True):
                 return (
                     Undone(step.number, found.id, settled="found on the platform"),
                     f"{address}: created again (id {found.id})",
                     True,
                 )
             if found is not None:
-                different = ", ".join(differing(kind, wanted, found))
+                different = ", ".join(differing(kind, wanted, found, new=True))
                 why = (
                     f"to be created again, but an object of this name (id {found.id}) differs in {different}"
                 )

@@ -24,9 +24,14 @@ T = TypeVar("T")
 _ATTEMPTS: Final = 3
 
 
-def differing(kind: ResourceKind, wanted: Attributes, live: Remote) -> tuple[str, ...]:
-    """The managed attributes in which *live* is not as *wanted*, as far as it can be seen."""
+def differing(kind: ResourceKind, wanted: Attributes, live: Remote, *, new: bool = False) -> tuple[str, ...]:
+    """The managed attributes in which *live* is not as *wanted*, as far as it can be seen.
+
+    Of a *new* object, which may not be ready yet, without those that come late.
+    """
     seen, unseen = live.attributes.values_, kind.write_only | kind.local
+    if new:
+        unseen |= kind.late
 
     def meant(key: str, value: Any) -> Any:
         return kind.defaults.get(key) if value is None else value
@@ -123,7 +128,7 @@ class Writes:
                     f"{step.address}: the object of this name (id {found.id}) is {owner}",
                     platform=step.address.platform,
                 )
-            if different := differing(kind, sent, found):
+            if different := differing(kind, sent, found, new=True):
                 raise OutcomeUnknown(
                     f"{step.address}: the answer to its creation was lost, and the object of this name "
                     f"(id {found.id}) differs in {', '.join(different)}",
@@ -217,15 +222,25 @@ class Writes:
             hint="The next `reconciler plan` asks the platform again.",
         )
 
-    async def read_back(self, step: Step, remote_id: str, wanted: Attributes) -> Remote:
-        """The object as the write left it, working.
+    async def read_back(self, step: Step, remote_id: str, wanted: Attributes, *, new: bool = False) -> Remote:
+        """The object as the write left it, working; *new* when that made it.
 
         Raises `WriteNotApplied` when it is not as *wanted*, or does not work in time.
         """
+        provider = self._provider(step)
+        live = await self._shown(step, remote_id, wanted, new=new)
+        if isinstance(provider, Readiness):
+            await provider.await_ready(step.address, remote_id, wanted)
+            if new and differing(self._kind(step), wanted, live):
+                live = await self._shown(step, remote_id, wanted)
+        return live
+
+    async def _shown(self, step: Step, remote_id: str, wanted: Attributes, *, new: bool = False) -> Remote:
+        """The object, as soon as the platform shows it as *wanted*."""
         provider, kind = self._provider(step), self._kind(step)
         live = await look(
             lambda: provider.read(kind.name, remote_id),
-            lambda seen: seen is not None and not differing(kind, wanted, seen),
+            lambda seen: seen is not None and not differing(kind, wanted, seen, new=new),
             patience=provider.patience,
         )
         if live is None:
@@ -234,15 +249,13 @@ class Writes:
                 f"after {provider.patience:g} s",
                 platform=step.address.platform,
             )
-        if different := differing(kind, wanted, live):
+        if different := differing(kind, wanted, live, new=new):
             raise WriteNotApplied(
                 f"{step.address}: the platform accepted the write, and {', '.join(different)} "
                 f"{'is' if len(different) == 1 else 'are'} not as written",
                 platform=step.address.platform,
                 hint="The platform may not support this value, or a policy of its own changes it.",
             )
-        if isinstance(provider, Readiness):
-            await provider.await_ready(step.address, remote_id, wanted)
         return live
 
     def _provider(self, step: Step) -> Provider:

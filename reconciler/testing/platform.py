@@ -50,7 +50,8 @@ class FakeProvider:
     a reference to what is not there. What it deletes of a kind
     that is archived goes to ``archived``, and comes out of there when it is
     made again. ``parted`` holds what was to go with each object that it
-    deleted. Those named in ``never_ready`` are there and do not work.
+    deleted. Those named in ``never_ready`` are there and do not work. What
+    comes late is missing until somebody waits for the object.
     """
 
     def __init__(
@@ -218,7 +219,8 @@ class FakeProvider:
             if self._identified(address.kind, attributes) is not None:
                 raise AlreadyExists(f"{address} exists", platform=self.name, status=409)
             self._check_references(attributes)
-            written = {k: v for k, v in attributes.items() if k not in self.lie}
+            late = self.kinds[address.kind].late
+            written = {k: v for k, v in attributes.items() if k not in self.lie and k not in late}
             wanted = self._identity(address.kind, written)
             for remote_id, (kind, stored) in self.archived.items():
                 if self._identity(kind, stored.attributes) == wanted:
@@ -265,6 +267,10 @@ class FakeProvider:
         """See `Readiness.await_ready`."""
         if address.name in self.never_ready:
             raise WriteNotApplied(f"{address} does not work", platform=self.name)
+        there = self.objects[remote_id][1].attributes
+        late = self.kinds[address.kind].late - self.lie
+        if missing := {k: v for k, v in attributes.items() if k in late and there.get(k) != v}:
+            self.edit(remote_id, **missing)
 
     async def close(self) -> None:
         """See `Provider.close`."""

@@ -94,7 +94,8 @@ KINDS = (
         final={"status": "carved"},
         removal=Removal.FORGET,
     ),
-    ResourceKind("wall", ("name",), additive=frozenset({"marks"})),
+    # Built with no roof, which comes once it stands.
+    ResourceKind("wall", ("name",), additive=frozenset({"marks"}), late=frozenset({"roof"})),
     # What is below the ground is never shown, and no secret; its water may go with it; it is never filled up.
     ResourceKind(
         "well",

@@ -64,6 +64,12 @@ FORWARD = {
         ["fake.box.a: an object of this name (id id-100) differs in size; it was left alone"],
         {},
     ),
+    "a creation that happened, but for what comes late": (
+        ("", "wall a size=1 roof=2", "after create wall.a", ""),
+        ["fake.wall.a: created (id id-1); taken into the state"],
+        [],
+        {"a": 1},
+    ),
     "an update that did not happen": (
         ("box a size=1", "box a size=2", "before update box.a", ""),
         ["fake.box.a: not updated"],

@@ -185,6 +185,24 @@ def test_a_lost_answer_is_no_reason_not_to_wait() -> None:
     assert address("box.slow") in lab.resources
 
 
+def test_what_comes_late_is_set_once_the_object_is_known() -> None:
+    """And never lost with it: what did not come is the next plan's to bring, also to what is made again."""
+    lab = Laboratory()
+    assert lab.apply("wall north roof=2\nbox other").outcome == "applied"
+    assert (lab.world(), lab.agreement()) == (["box.other", "wall.north roof=2"], [])
+    lab.provider.fail["delete box.other"] = Rejected("no")
+    assert lab.apply("box third").outcome == "rolled back"
+    assert lab.world() == ["box.other", "wall.north roof=2"]
+    lab.provider.fail_after["create wall.south"] = OutcomeUnknown("lost")
+    lab.provider.never_ready = {"south"}
+    text = "wall north roof=2\nbox other\nwall south roof=3"
+    assert lab.apply(text, on_failure="stop").outcome == "failed"
+    assert lab.changes(lab.plan(text)) == ["update wall.south (changed outside) roof"]
+    lab.provider.never_ready.clear()
+    assert lab.apply(text).outcome == "applied"
+    assert (lab.world()[-1], lab.agreement()) == ("wall.south roof=3", [])
+
+
 def test_what_others_put_into_a_table_that_only_grows_is_not_ours() -> None:
     """Neither a difference nor drift; our own entries are."""
     lab = Laboratory()

@@ -149,6 +149,7 @@ SERVICE: Final = ResourceKind(
     write_only=_UNSEEN,
     plain=_UNSEEN,
     additive=frozenset({"environment_variables"}),
+    late=frozenset({"replicas"}),  # to api-service, 0 at creation means 1
     local=frozenset({"delete_storage", "ready_timeout"}),
     parting=MappingProxyType({"delete_storage": "its storage goes with it, and all that is in it"}),
     refuses=_refuses_service,

@@ -398,10 +398,6 @@ class AenvironmentProvider:
                 status=answer.status,
             ) from error
         self._environments[made.id] = conversion.birth_of(made), str(body["envName"])
-        if body["replicas"] == 0:
-            # Creation takes none for one. What goes wrong from here on is seen when it is read back.
-            with contextlib.suppress(ProviderError):
-                await self._change_service(made.id, {"replicas": 0}, repeatable=True)
         if made.env is not None and conversion.image_of(made.env.artifacts) == image:
             self._to_repaint.discard(made.id)
         return made.id
@@ -491,6 +487,7 @@ class AenvironmentProvider:
         A new one starts with what EnvHub has for its environment. That is
         another image only where the environment was no part of the plan; it
         is set here, where the service is known and cannot be lost any more.
+        So are no replicas at all, which creation takes for one.
         """
         if address.kind != "service":
             return
@@ -498,12 +495,16 @@ class AenvironmentProvider:
         if remote_id in self._to_repaint and attributes.get("image"):
             await self._change_service(remote_id, {"image": attributes["image"]}, repeatable=True)
             self._to_repaint.discard(remote_id)
+        replicas = attributes.get("replicas")
+        wanted = 1 if replicas is None else replicas
+        if not wanted:
+            entry = self._decoded(_services, await self._services_client().get(path), path)
+            if entry.replicas:
+                await self._change_service(remote_id, {"replicas": 0}, repeatable=True)
         limit = attributes.get("ready_timeout")
         limit = self._ready_timeout if limit is None else limit
         if not limit:
             return
-        replicas = attributes.get("replicas")
-        wanted = 1 if replicas is None else replicas
         deadline = time.monotonic() + limit
         pause = 0.1
         while True:

@@ -446,6 +446,16 @@ def test_an_image_of_an_environment_that_was_left_out_is_set_after_the_creation(
     assert found["image"] == "other:2"
 
 
+def test_no_replicas_are_set_after_the_creation(lab: Lab) -> None:
+    """api-service takes 0 for 1 in a creation, and as it is in a change."""
+    assert lab.serve(replicas=0).attributes["replicas"] == 1
+    wanted = Attributes({"replicas": 0, "ready_timeout": 0})
+    run(lab.provider.await_ready(WEB, "web", wanted))
+    run(lab.provider.await_ready(WEB, "web", wanted))
+    assert lab.writes[1:] == [("PUT", "/env-service/web", {"replicas": 0})]
+    assert lab.read("web", "service").attributes["replicas"] == 0
+
+
 def test_a_service_is_changed_in_place_where_it_can_be(lab: Lab) -> None:
     """Replicas, image and the variables that differ; the image always, for it is never shown."""
     live = lab.serve(replicas=2, environment_variables={"A": "1", "B": "1"})
