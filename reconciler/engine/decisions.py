@@ -84,7 +84,7 @@ class Decisions:
             for _, text in _references(resource.attributes):
                 referring[ResourceAddress.parse(text)].append(address)
         for target in referring:
-            found = self._find(target)
+            _, found = self._find(target)
             if found is not None:
                 self._ids[str(target)] = found.id
         for address in self.desired:
@@ -109,15 +109,35 @@ class Decisions:
         decision = self.decisions.get(address)
         return decision is not None and decision.change.action in (Action.CREATE, Action.REPLACE)
 
-    def _find(self, address: ResourceAddress) -> Remote | None:
-        """The live object of an address: by the id that we remember, else by its natural identity."""
-        record = self._prior.get(address)
+    def _find(self, address: ResourceAddress) -> tuple[ResourceState | None, Remote | None]:
+        """What we remember of the object of an address, and that object as it is.
+
+        It is found by the id that we remember, else by its natural identity;
+        of one that is not what we remember there is no record.
+        """
+        record, resource = self._prior.get(address), self.desired.get(address)
+        if (
+            resource is not None
+            and record is not None
+            and (kind := self._kind(address)).removal is Removal.FORGET
+            and kind.identity_of(resource.attributes) != kind.identity_of(record.attributes)
+        ):
+            # Another object is wanted, and the one that we know stays where it is: it is let go of.
+            return None, self._unclaimed(address, resource)
         if record is not None and (known := self._live.of(record)) is not None:
-            return known
-        resource = self.desired.get(address)
-        if resource is None:
-            return None
-        return self._unclaimed(address, resource)
+            return record, known
+        found = self._unclaimed(address, resource) if resource is not None else None
+        if found is not None:
+            return None, found  # somebody deleted ours and made another of the same name
+        return record, None
+
+    def _let_go(self, address: ResourceAddress, record: ResourceState | None) -> str:
+        """The id of an object that stays on its platform without us, since another is wanted; or nothing."""
+        known = self._prior.get(address)
+        if record is not None or known is None or self._kind(address).removal is not Removal.FORGET:
+            return ""
+        old = self._live.of(known)
+        return old.id if old is not None else ""
 
     def _unclaimed(self, address: ResourceAddress, resource: Resource) -> Remote | None:
         """The live object with the natural identity of *resource*, unless the state knows whose it is."""
@@ -144,20 +164,8 @@ class Decisions:
     def _decide(self, address: ResourceAddress) -> None:
         kind = self._kind(address)
         resource = self.desired.get(address)
-        record = self._prior.get(address)
-        live = self._find(address)
-        let_go = ""
-        if record is not None and live is not None and live.id != record.remote_id:
-            record = None  # somebody deleted ours and made another of the same name
-        if (
-            kind.removal is Removal.FORGET
-            and resource is not None
-            and record is not None
-            and kind.identity_of(resource.attributes) != kind.identity_of(record.attributes)
-        ):
-            # Another object is wanted, and the one that we know stays where it is: it is let go of.
-            let_go = live.id if live is not None else ""
-            record, live = None, self._unclaimed(address, resource)
+        record, live = self._find(address)
+        let_go = self._let_go(address, record)
         changed: frozenset[str] = frozenset()
         if resource is not None:
             resource = self._with_ids(resource)

@@ -184,6 +184,22 @@ def test_another_version_is_another_object_and_the_old_one_stays() -> None:
     assert lab.record("stone.lintel").attributes["version"] == 1
 
 
+def test_what_refers_to_another_version_that_is_taken_over_refers_to_that() -> None:
+    """In the same plan: what was let go of has its own id, and is no answer to who is meant."""
+    lab = Laboratory()
+    text = "stone lintel version={}\nbox door shape=@stone.lintel\nwall north lintel=@stone.lintel"
+    for version in (1, 2):
+        lab.apply(text.format(version))
+    planned = lab.plan(text.format(1))
+    assert lab.changes(planned) == [
+        "replace box.door (shape can only be set at creation) shape",
+        "adopt stone.lintel (already on the platform, equal)",
+        "update wall.north (spec changed) lintel",
+    ]
+    lab.carry_out(planned)
+    assert lab.plan(text.format(1)).plan.is_empty
+
+
 def test_what_is_final_is_marked_once_and_then_refused() -> None:
     """The step that makes it final cannot be taken back; what differs afterwards has another way out."""
     lab = Laboratory()
