@@ -63,8 +63,8 @@ def before_run(run: str, backend: StateBackend, state: State, secrets: Secrets) 
     names = _check_later(run, touched, backend)
     was = {record.address: record for record in known if record.address in touched}
     # What was there before the run took it over is not the run's to delete: it gets its fields back.
-    adopted = {change.address for change in plan.changes if change.action is Action.ADOPT} - was.keys()
-    adopted &= touched & state.resources.keys()
+    came_upon = {change.address for change in plan.changes if change.action is Action.ADOPT}
+    adopted = (came_upon - was.keys()) & touched & state.resources.keys()
     was |= {one: _as_found(state.resources[one], steps, tale) for one in adopted}
     wanted = {address: one for address, one in state.resources.items() if address not in touched} | was
     moved_back = {new: old for old, new in moves.items() if old in was}
@@ -85,6 +85,13 @@ def before_run(run: str, backend: StateBackend, state: State, secrets: Secrets) 
         "the platform can restore it"
         for step in steps
         if step.reversal is Reversal.UNARCHIVE and step.deposes
+    ]
+    warnings += [
+        f"{step.address} goes back to {was[step.address].remote_id}; {step.remote_id} was there before run "
+        f"{run}, which took it over: it stays as that run left it."
+        for step in steps
+        if step.address in came_upon and step.verb is Verb.UPDATE and step.address in was
+        if was[step.address].remote_id != step.remote_id
     ]
     specs = SpecSet(
         resources=as_wishes(wanted, names, moved_back, was.keys()),
