@@ -31,11 +31,13 @@ def number_for(
 
     *versions* are all there are, of a container that is *archived* or not. A
     definition that is live already keeps its number; what counts as live of
-    the fields *ignored* is left out. A number that was ever given is never
-    given to another definition.
+    the fields *ignored* is left out. So does the one that was made last, and
+    archived when a run was taken back: to try again makes no second version
+    of it. A number that was ever given is never given to another definition.
     """
     live = None if archived else newest_active(versions)
-    known = live if live is not None else max(versions, key=lambda one: one.order, default=None)
+    last = max(versions, key=lambda one: one.order, default=None)
+    known = live if live is not None else last
     if known is not None and any(key in DEFINITION for key in ignored):
         seen = known.attributes
         wanted = {**wanted, **{key: seen.get(key) for key in ignored if key in DEFINITION}}
@@ -58,8 +60,9 @@ def number_for(
             'the spec has no `version`, and this platform has versions = "explicit"',
             'Add `version = "…"`, and raise it with each change of the definition.',
         )
-    if known is not None and _same(known, wanted):
-        return known.number
+    for one in (known, last):
+        if one is not None and _same(one, wanted):
+            return one.number
     if strategy == "hash":
         return _by_hash(wanted, versions)
     return str(max((int(one.number) for one in versions if one.number.isdecimal()), default=0) + 1)

@@ -169,10 +169,8 @@ def _going_back(resource: Resource, listing: Listing) -> str:
         return ""
     made = next(one.order for one in versions if one.number == number)
     newer = [one.number for one in versions if not one.archived and one.order > made]
-    return (
-        f"{resource.address}: version {number} is there already and becomes the current one again; "
-        f"{', '.join(newer)} {'is' if len(newer) == 1 else 'are'} archived"
-    )
+    said = f"{resource.address}: version {number} is there already and becomes the current one again"
+    return f"{said}; {', '.join(newer)} {'is' if len(newer) == 1 else 'are'} archived" if newer else said
 
 
 def _is_as(wanted: Mapping[str, Any], resource: Resource, listing: Listing, name: str) -> bool:

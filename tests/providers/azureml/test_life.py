@@ -146,6 +146,7 @@ def test_a_failed_apply_goes_back_to_the_version_before(stack: Project) -> None:
     assert found in ({"1": True}, {"1": True, "3": False})
     faults(stack)
     stack.run("apply", "--auto-approve").succeeded()
+    assert versions(stack) == {"1": True, "2": True, "3": True}
     assert "No changes." in stack.run("plan").succeeded().out
 
 

@@ -82,6 +82,26 @@ def test_an_older_definition_is_a_new_version_too(tmp_path: Path) -> None:
     run(check())
 
 
+def test_a_version_that_was_taken_back_is_not_made_twice(tmp_path: Path) -> None:
+    """Where it was the last one, it comes out of the archive."""
+
+    async def check() -> None:
+        async with workspace(tmp_path) as (_, provider):
+            await made(provider)
+            await moved(provider)
+            await provider.delete(address("lab"), "lab:2")
+            found = await provider.resolve([resource(image="python:3.12")])
+            assert found.resources[0].attributes["version"] == "2"
+            assert found.warnings == (
+                "azureml.environment.lab: version 2 is there already and becomes the current one again",
+            )
+            await moved(provider)
+            assert (await live(provider)).attributes["version"] == "2"
+            assert await number(provider, resource()) == "3"
+
+    run(check())
+
+
 def test_an_archived_environment_comes_back_at_its_newest_version(tmp_path: Path) -> None:
     """Where that has the definition; else it gets the next number."""
 
