@@ -18,14 +18,14 @@ Records = Mapping[str, Mapping[str, Any]]
 
 
 def move(world: World, chance: random.Random) -> int:
-    """``state mv`` of an environment or a credential. Its file gets the new name once the state has it."""
+    """``state mv`` of what has one object in its spec. Its file gets the new name once the state has it."""
     records = _begin(world)
-    fit = [name for name in _applied(world) if f"runai.compute.{name}" not in records]
+    fit = [name for name in _applied(world) if not world.wishes.has_beside(name, records)]
     if not fit:
         return 0
     old = chance.choice(fit)
-    kind = "credential" if old.startswith("key-") else "environment"
-    before, after = f"runai.{kind}.{old}", f"runai.{kind}.moved-{old}"
+    before = world.wishes.address_of(old)
+    after = before.replace(old, f"moved-{old}")
     named = json.loads(json.dumps(dict(records)).replace(f'"{before}"', f'"{after}"'))
     hit = harmed(world, chance, "state", "mv", before, after, calls=_CALLS)
     if after in _settled(world, records, named):
@@ -38,22 +38,25 @@ def let_go(world: World, chance: random.Random) -> int:
     """``state rm`` of an environment: its object is nobody's on purpose, or is taken over again."""
     records = _begin(world)
     wishes = world.wishes
+    needed = {one for record in records.values() for one in record.get("depends_on", ())}
     fit = [
         name
         for name in _applied(world)
-        if name.startswith("env-") and not records[f"runai.environment.{name}"].get("depends_on")
+        if name.startswith("env-")
+        and (address := wishes.address_of(name)) not in needed
+        and not records[address].get("depends_on")
     ]
     if not fit:
         return 0
     name = chance.choice(fit)
-    address = f"runai.environment.{name}"
+    address = wishes.address_of(name)
     hit = harmed(world, chance, "state", "rm", address, calls=_CALLS)
     left = {one: record for one, record in records.items() if one != address}
     if address in _settled(world, records, left):
         return hit
     one = records[address]["id"]
     # Whatever comes next: until somebody asks for it, it is as it was.
-    world.others[one] = world.live()[one][1]
+    world.others[one] = world.live()[one].text
     if chance.random() < 0.5:
         wishes.let_go(name)
         world.write()
@@ -87,7 +90,7 @@ def push(world: World, chance: random.Random) -> int:
     wishes = world.wishes
     wishes.as_applied()
     for name in wishes.specs:
-        if name.startswith("key-"):
+        if wishes.is_blind(name):
             wishes.adopt(name)
     world.write()
     shutil.copy(previous, world.stack / "kept.json")
@@ -110,12 +113,9 @@ def _begin(world: World) -> Records:
 
 def _applied(world: World) -> list[str]:
     """The names that are wished for, and were when the state was last brought up to date."""
-    known = {address.partition(".")[2].partition(".")[2] for address in world.records()}
-    return sorted(
-        name
-        for name in known & world.specs.keys() & world.wishes.applied.keys()
-        if name.startswith(("env-", "key-"))
-    )
+    known = world.records()
+    wished = world.specs.keys() & world.wishes.applied.keys()
+    return sorted(name for name in wished if world.wishes.address_of(name) in known)
 
 
 def _settled(world: World, before: Records, after: Records) -> Records:

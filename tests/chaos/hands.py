@@ -1,4 +1,4 @@
-"""Trials in which somebody changes objects by hand, between the death of a command and the next one."""
+"""Trials on Run:ai in which somebody changes objects by hand, between the death of a command and the next."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from chaos.harm import killed
 from chaos.world import World
+from harness import Hand
 
 _THEIRS = "python:2.7"
 _CONFLICT = 7
@@ -25,16 +26,16 @@ def interfere(world: World, chance: random.Random) -> int:
     chosen = [step for step in steps if chance.random() < 0.8]
     for step in chosen:
         _change(world, step)
-    theirs = {one: text for one, (_, text) in world.live().items() if f'"{_THEIRS}"' in text}
+    theirs = {one: found.text for one, found in world.live().items() if f'"{_THEIRS}"' in found.text}
     wrong = world.until(_CONFLICT if chosen else 0, "recover")
     live = world.live()
-    wrong_after = [f"{one} was not left alone" for one, text in theirs.items() if live[one][1] != text]
+    wrong_after = [f"{one} was not left alone" for one, text in theirs.items() if live[one].text != text]
     # What nobody remembers is theirs, until somebody says otherwise.
     known = world.remembered()
     strange = {one: text for one, text in theirs.items() if one not in known}
     world.others |= strange
     world.expect("after a conflict", wrong, *wrong_after, *world.wrongs())
-    adopted = [one for one in strange if _is_adopted(world, chance, live[one][0], one)]
+    adopted = [one for one in strange if _is_adopted(world, chance, live[one].name, one)]
     if adopted:
         world.expect("taking it over", world.until(0, "apply", "--auto-approve"))
     return hit
@@ -43,7 +44,7 @@ def interfere(world: World, chance: random.Random) -> int:
 def _is_adopted(world: World, chance: random.Random, name: str, one: str) -> bool:
     """The plan refuses and says how to go on: adopt the object, or delete it. Whether it was the first."""
     wished = name in world.specs and _scope(tomllib.loads(world.specs[name])["on"]["runai"]) == _scope_of(
-        json.loads(world.live()[one][1])["meta"]
+        json.loads(world.live()[one].text)["meta"]
     )
     said = world.refusal("plan", of=f"(id {one})") if wished else ""
     if wished and not said:
@@ -55,7 +56,7 @@ def _is_adopted(world: World, chance: random.Random, name: str, one: str) -> boo
         world.wishes.adopt(name)
         world.write()
         return True
-    world.hand.request("DELETE", f"/api/v1/asset/environment/{one}")
+    Hand(world.store).request("DELETE", f"/api/v1/asset/environment/{one}")
     return False
 
 
@@ -99,27 +100,27 @@ def _record(line: bytes) -> dict[str, Any]:
 
 def _change(world: World, step: dict[str, Any]) -> None:
     """Make the object of *step* what nobody planned; where it is not there yet, make one in its place."""
-    wanted, hand = step["attributes"], world.hand
+    wanted, hand = step["attributes"], Hand(world.store)
     if step["verb"] == "create":
         place = _scope(wanted)
-        found = [
+        same = [
             one
-            for one, (name, text) in world.live().items()
-            if name == wanted["name"]
-            and json.loads(text)["meta"]["kind"] == "environment"
-            and _scope_of(json.loads(text)["meta"]) == place
+            for one, found in world.live().items()
+            if found.name == wanted["name"]
+            and (meta := json.loads(found.text)["meta"])["kind"] == "environment"
+            and _scope_of(meta) == place
         ]
-        if not found:
+        if not same:
             more: dict[str, Any] = {} if place == "tenant" else {"scope": "project", "projectId": int(place)}
             if len(wanted["name"] + wanted["image"]) % 2:  # else it differs in what is only set at creation
                 more["workloadSupportedTypes"] = dict.fromkeys(wanted.get("workload_types", ()), True)
             hand.create(wanted["name"], spec={"image": _THEIRS}, **more)
             return
-        [one] = found
+        [one] = same
     else:
         one = step["remote_id"]
     path = f"/api/v1/asset/environment/{one}"
-    there = json.loads(world.live()[one][1])
+    there = json.loads(world.live()[one].text)
     meta = {key: there["meta"].get(key) for key in ("name", "description")}
     hand.request("PUT", path, {"meta": meta, "spec": {**there["spec"], "image": _THEIRS}})
 

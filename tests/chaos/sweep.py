@@ -1,4 +1,4 @@
-"""One plan of thirty steps, over and over.
+"""One plan of a vendor, over and over: thirty steps of Run:ai, ten of the others.
 
 Each fault at each call to the platform, a kill at each call to the disk, and
 the journal torn at each byte.
@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from chaos.vendor import Vendor
 from chaos.victim import Trouble
-from chaos.wishes import NEEDLE
 from chaos.world import World
 
 from reconciler.errors import JournalUnreadable
@@ -36,11 +36,7 @@ _CONFIG = """\
 [stack]
 name = "sweep"
 
-[platforms.runai]
-provider = "runai"
-endpoint = "embedded"
-patience_seconds = 0.3
-{faults}
+{platform}
 [policy]
 max_delete_fraction = 1.0
 
@@ -48,32 +44,6 @@ max_delete_fraction = 1.0
 parallelism = 4
 """
 _MOST_CALLS = 400
-
-
-def _environment(image: str, *more: str, scope: str = 'scope = "tenant"') -> str:
-    return "\n".join([f'image = "{image}"', *more, "[on.runai]", scope, ""])
-
-
-def _specs(*, after: bool) -> dict[str, str]:
-    """What is wished for before and after: thirty steps of every kind lie between."""
-    image = "python:3.12" if after else "python:3.11"
-    elsewhere = 'scope = "project"\nscope_id = "4501234"'
-    secret = f'data = {{ token = {{ env = "SECRET{int(after)}" }} }}\n'
-    key = f'kind = "credential"\ntype = "generic-secret"\n{secret}'
-    specs = {f"update-{n}": _environment(image) for n in range(6)}
-    specs |= {f"stay-{n}": _environment("python:3.11") for n in range(3)}
-    specs |= {
-        f"replace-{n}": _environment("python:3.11", scope=elsewhere if after else 'scope = "tenant"')
-        for n in range(3)
-    }
-    specs["key"] = key + 'on.runai.scope = "tenant"\n'
-    uses = 'environment_variables = { T = { credential = "key", key = "token" } }'
-    specs |= {f"user-{n}": _environment("python:3.11", uses) for n in range(2)}
-    gone_or_new = "new" if after else "old"
-    specs |= {f"{gone_or_new}-{n}": _environment("python:3.11") for n in range(5)}
-    if after:
-        specs["compute"] = _environment("python:3.11", "[compute]", "cpu_cores = 2")
-    return specs
 
 
 @dataclass
@@ -98,44 +68,43 @@ class _Stack(World):
     def become(self, specs: dict[str, str], faults: str = "") -> None:
         """Wish for *specs*, from a platform that misbehaves so."""
         self.wishes.specs = specs
-        self.config = _CONFIG.format(faults=faults)
+        self.config = _CONFIG.format(platform=self.vendor.inside(faults))
         self.write()
 
 
-def _prepared() -> _Stack:
+def _prepared(vendor: Vendor) -> _Stack:
     """A stack that is as it is before, with objects of others beside it."""
-    found = _Stack("sweep", "calm")
-    secrets = {"SECRET0": f"{NEEDLE}-0", "SECRET1": f"{NEEDLE}-1"}
-    found.environment |= secrets
-    found.wishes.ever |= {*secrets.values()}
-    found.become(_specs(after=False))
+    found = _Stack("sweep", vendor, "calm")
+    found.environment |= vendor.swept_variables
+    found.wishes.ever |= {*vendor.swept_variables.values()}
+    found.become(vendor.swept(after=False))
     assert found.until(0, "apply", "--auto-approve") == "", found.said.read_text()[-2000:]
     found.meet_others()
     return found
 
 
 def sweep_faults(
-    faults: dict[str, str] = FAULTS, *, every: int = 1, calls: int = _MOST_CALLS
+    vendor: Vendor, faults: dict[str, str] = FAULTS, *, every: int = 1, calls: int = _MOST_CALLS
 ) -> Iterator[Swept]:
     """Each of *faults* at each *every*-th of the *calls* of the plan; the tally after each run."""
-    template = _prepared()
+    template = _prepared(vendor)
     kept = Path(tempfile.mkdtemp(prefix="reconciler-sweep-")) / "kept"
     shutil.copytree(template.stack, kept)
     tally = Swept()
-    template.become(_specs(after=True))
+    template.become(vendor.swept(after=True))
     assert template.run("plan", "--out", "p.plan") == 0
     tally.steps = len(json.loads((template.stack / "p.plan").read_text())["plan"]["steps"])
     for name, fault in faults.items():
         for number in range(1, calls + 1, every):
             shutil.rmtree(template.stack)
             shutil.copytree(kept, template.stack)
-            rule = f'faults = [{{ on = "* /api/v1/asset/*", nth = [{number}], {fault} }}]\n'
-            template.become(_specs(after=True), rule)
+            rule = f'faults = [{{ on = "{vendor.calls}", nth = [{number}], {fault} }}]\n'
+            template.become(vendor.swept(after=True), rule)
             code = template.run("apply", "--auto-approve")
             tally.runs += 1
-            template.become(_specs(after=True))
+            template.become(vendor.swept(after=True))
             for one in template.settled():
-                tally.wrong.append(f"{name} at call {number} (exit code {code}): {one}")
+                tally.wrong.append(f"{vendor.platform}: {name} at call {number} (exit code {code}): {one}")
             yield tally
             if name == "400" and code == 0:
                 calls = number  # behind the last call, which a refusal shows
@@ -144,9 +113,9 @@ def sweep_faults(
     template.forget()
 
 
-def sweep_kills(*, every: int = 1) -> Iterator[Swept]:
+def sweep_kills(vendor: Vendor, *, every: int = 1) -> Iterator[Swept]:
     """SIGKILL before each *every*-th call of the plan that changes the disk; the tally after each run."""
-    template = _prepared()
+    template = _prepared(vendor)
     kept = Path(tempfile.mkdtemp(prefix="reconciler-sweep-")) / "kept"
     shutil.copytree(template.stack, kept)
     tally = Swept()
@@ -154,21 +123,21 @@ def sweep_kills(*, every: int = 1) -> Iterator[Swept]:
     while code == -9:
         shutil.rmtree(template.stack)
         shutil.copytree(kept, template.stack)
-        template.become(_specs(after=True))
+        template.become(vendor.swept(after=True))
         code = template.run("apply", "--auto-approve", trouble=Trouble("kill", number))
         tally.kills += code == -9
         for one in template.settled():
-            tally.wrong.append(f"killed before call {number}: {one}")
+            tally.wrong.append(f"{vendor.platform}: killed before call {number}: {one}")
         yield tally
         number += every
     shutil.rmtree(kept.parent)
     template.forget()
 
 
-def tear_journal() -> Swept:
+def tear_journal(vendor: Vendor) -> Swept:
     """The journal of a run that was killed at its end, cut off at each byte: a prefix of what was written."""
-    world = _prepared()
-    world.become(_specs(after=True))
+    world = _prepared(vendor)
+    world.become(vendor.swept(after=True))
     tally = Swept()
     journal: Path | None = None
     for at in range(400, 20, -10):
@@ -176,7 +145,7 @@ def tear_journal() -> Swept:
         journal = next(iter(world.stack.glob(".reconciler/runs/*.open")), None)
         if journal is not None:
             break
-        world.become(_specs(after=at % 20 == 0))
+        world.become(vendor.swept(after=at % 20 == 0))
     assert journal is not None
     data = journal.read_bytes()
     whole = read_journal(journal)

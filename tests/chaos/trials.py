@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 from chaos.edits import let_go, move, push
 from chaos.hands import interfere
 from chaos.harm import KILLED, cut_off, killed, out_of_room
+from chaos.vendor import Vendor
+from chaos.vendors import VENDORS
 from chaos.ways_back import resume, undo
-from chaos.world import PROFILES, World
+from chaos.world import World
 
 TRIALS_A_WORLD = 20
 """A world starts anew so often, so that a trial that went wrong is soon reached again."""
@@ -30,10 +32,13 @@ def _seconds(world: World) -> float:
 
 @dataclass
 class Tally:
-    """How many trials of each kind there were, how many commands were hit in them, and what was wrong."""
+    """How many trials there were, how many commands were hit in them, and what was wrong.
 
-    trials: Counter[str] = field(default_factory=Counter)
-    hit: Counter[str] = field(default_factory=Counter)
+    Trials and hits are counted by platform and kind.
+    """
+
+    trials: Counter[tuple[str, str]] = field(default_factory=Counter)
+    hit: Counter[tuple[str, str]] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
 
     @property
@@ -102,31 +107,50 @@ KINDS: dict[str, Callable[[World, random.Random], int]] = {
 """What happens in a trial, and how many commands were killed, cut off or broken in it."""
 
 
+ONLY = {"SIGKILL, and objects changed by hand": "runai"}
+"""Kinds of trials that make sense on one platform only."""
+
+
+def kinds_of(vendor: Vendor) -> list[str]:
+    """The kinds of trials that a platform of *vendor* goes through."""
+    return [kind for kind in KINDS if ONLY.get(kind, vendor.platform) == vendor.platform]
+
+
 @dataclass(frozen=True)
 class Trial:
-    """One trial: what happened, how many commands were hit, and what was wrong after it."""
+    """One trial: where, what happened, how many commands were hit, and what was wrong after it."""
 
+    platform: str
     kind: str
     hit: int
     wrong: tuple[str, ...]
 
 
+def place_of(number: int) -> tuple[Vendor, str]:
+    """The vendor of a world, and how its platform misbehaves: all vendors have a profile before the next."""
+    vendors = list(VENDORS.values())
+    vendor = vendors[number % len(vendors)]
+    profiles = list(vendor.profiles)
+    return vendor, profiles[number // len(vendors) % len(profiles)]
+
+
 def trials_of(number: int, *, seed: str, size: int) -> Iterator[Trial]:
     """The trials in one world, until something goes wrong; then it is kept on disk."""
-    profile = list(PROFILES)[number % len(PROFILES)]
-    world = World(f"{seed}.{number}", profile, size)
+    vendor, profile = place_of(number)
+    world = World(f"{seed}.{number}", vendor, profile, size)
     broken = False
     with world:
         for trial in range(TRIALS_A_WORLD):
             # Apart from the world's own chance, which may not depend on how a command ended.
             chance = random.Random(f"{seed}.{number + 1}.{trial}")
-            kind = chance.choice(list(KINDS))
+            kind = chance.choice(kinds_of(vendor))
             world.wish()
             hit = KINDS[kind](world, chance)
             wrong = world.settled()
-            at = f"seed {seed}, world {number}, trial {trial}, {profile}, {kind}"
+            at = f"seed {seed}, world {number}, trial {trial}, {vendor.platform}, {profile}, {kind}"
             log = "; ".join(world.log[-12:])
-            yield Trial(kind, hit, tuple(f"{at}: {one} (in {world.directory}; {log})" for one in wrong))
+            told = tuple(f"{at}: {one} (in {world.directory}; {log})" for one in wrong)
+            yield Trial(vendor.platform, kind, hit, told)
             if broken := bool(wrong):
                 break
     if not broken:
@@ -137,30 +161,38 @@ def _whole(number: int, seed: str, size: int) -> list[Trial]:
     return list(trials_of(number, seed=seed, size=size))
 
 
-def run_trials(count: int, *, seed: str, size: int = 24, jobs: int = 1) -> Iterator[Tally]:
+def _numbers(platform: str) -> Iterator[int]:
+    """The worlds to live through: those of one platform, or all."""
+    return (one for one in itertools.count() if platform in ("", place_of(one)[0].platform))
+
+
+def run_trials(
+    count: int, *, seed: str, size: int = 24, jobs: int = 1, platform: str = ""
+) -> Iterator[Tally]:
     """Run trials until *count* commands were hit; the tally after each. What went wrong is kept on disk.
 
     With several *jobs* that many worlds are lived through at a time; they count in their order, so that
-    the same seed gives the same trials.
+    the same seed gives the same trials. With *platform*, only its worlds are.
     """
     tally = Tally()
-    for trial in _one_by_one(seed, size) if jobs == 1 else _side_by_side(seed, size, jobs):
-        tally.trials[trial.kind] += 1
-        tally.hit[trial.kind] += trial.hit
+    numbers = _numbers(platform)
+    trials = _one_by_one(numbers, seed, size) if jobs == 1 else _side_by_side(numbers, seed, size, jobs)
+    for trial in trials:
+        tally.trials[trial.platform, trial.kind] += 1
+        tally.hit[trial.platform, trial.kind] += trial.hit
         tally.wrong += trial.wrong
         yield tally
         if tally.commands >= count:
             break
 
 
-def _one_by_one(seed: str, size: int) -> Iterator[Trial]:
-    for number in itertools.count():
+def _one_by_one(numbers: Iterator[int], seed: str, size: int) -> Iterator[Trial]:
+    for number in numbers:
         with closing(trials_of(number, seed=seed, size=size)) as trials:
             yield from trials
 
 
-def _side_by_side(seed: str, size: int, jobs: int) -> Iterator[Trial]:
-    numbers = itertools.count()
+def _side_by_side(numbers: Iterator[int], seed: str, size: int, jobs: int) -> Iterator[Trial]:
     with ProcessPoolExecutor(jobs) as pool:
         running = deque(pool.submit(_whole, next(numbers), seed, size) for _ in range(jobs + 1))
         try:

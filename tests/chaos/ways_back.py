@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from chaos.harm import killed
+from chaos.vendor import Found
 from chaos.world import World
 
 from reconciler.engine.resume import is_resumable
@@ -13,14 +14,16 @@ from reconciler.state.journal import read_journal
 from reconciler.state.records import Record
 from reconciler.state.replay import Replay
 
-_NOTHING_TO_UNDO = 64
+_USAGE = 64
 
 
 def undo(world: World, chance: random.Random) -> int:
     """A run is undone, which dies, and is undone again: platform and state are as before the run."""
-    before: tuple[list[str], list[str]] = ([], [])
+    there: dict[str, Found] = {}
+    believed: dict[str, str] = {}
+    known: set[str] = set()
     for _ in range(world.attempts):
-        runs, before = world.runs(), (world.there(), world.believed())
+        runs, there, believed, known = world.runs(), world.ours(), world.believed(), {*world.remembered()}
         if world.run("apply", "--auto-approve") == 0:
             break
     run = world.last_run()
@@ -34,19 +37,34 @@ def undo(world: World, chance: random.Random) -> int:
     if chance.random() < 0.5 and _is_resumable(world):
         hit += killed(world, chance, "apply", "--resume", world.last_run())
     world.expect("undoing", _undone(world, run))
-    for what, was, now in zip(("platform", "state"), before, (world.there(), world.believed()), strict=True):
-        differing = sorted({*was} ^ {*now})
-        world.expect(f"undone, and the {what} is another", *differing[:6])
+    live = world.ours()
+    # What the platform never removes stays, and what the run came upon of that stays managed.
+    staying = {
+        one for one, record in world.records().items() if (id_ := record["id"]) in live and live[id_].stays
+    }
+    now = {one: line for one, line in world.believed().items() if one in believed or one not in staying}
+    known |= world.remembered().keys()
+    for what, was, then in (
+        ("platform", _standing(there, known), _standing(live, known)),
+        ("state", {*believed.values()}, {*now.values()}),
+    ):
+        world.expect(f"undone, and the {what} is another", *sorted(was ^ then)[:6])
     return hit
+
+
+def _standing(found: Mapping[str, Found], known: Collection[str]) -> set[str]:
+    """What is there, a line each; of what the platform never removes, what the state knows or knew."""
+    return {f"{one.line} {one.exact}".rstrip() for id_, one in found.items() if not one.stays or id_ in known}
 
 
 def _undone(world: World, run: str) -> str:
     """Undo *run* as often as the platform makes it necessary; what is wrong when it is never done."""
     codes = []
     for _ in range(world.attempts):
+        size = world.said.stat().st_size
         codes = [world.run("undo", run, "--out", "back.plan", "--allow-deletes")]
-        if codes == [_NOTHING_TO_UNDO]:
-            return ""  # what was cut off had done everything
+        if codes == [_USAGE] and "nothing to undo" in world.said.read_text(errors="replace")[size:]:
+            return ""  # all that it made is gone again; whether that is so, is looked at next
         if codes == [0]:
             codes.append(world.run("apply", "back.plan"))
             if codes == [0, 0]:

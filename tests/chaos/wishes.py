@@ -1,9 +1,16 @@
-"""What a world wishes for: specs that change, get other names and come back, and secrets that rotate."""
+"""What a world wishes for: specs that change, get other names and come back, and secrets that rotate.
+
+What is wished for of one vendor is in the module of that vendor.
+"""
 
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import ClassVar
 
 NEEDLE = "the-one-value-nobody-may-write"
 """Part of every secret."""
@@ -13,12 +20,24 @@ _MOVED = "moved-"
 
 
 @dataclass
-class Wishes:
+class Wishes(ABC):
     """The specs, by the stem of their file, and the secrets that they take, by their variable.
 
-    ``applied`` are the specs as they were last applied, ``ever`` is every
-    value that a secret had. ``taken`` are names that are somebody else's now.
+    Environments are called ``env-NN``; whatever else a vendor has is called
+    otherwise. ``applied`` are the specs as they were last applied, ``ever`` is
+    every value that a secret had. ``taken`` are names that are somebody else's
+    now.
+
+    ``platform`` is what addresses begin with. ``reference`` is the field in
+    which one spec names another. ``beside`` is the kind of a second object
+    that the spec of an environment may give. ``files`` are those that specs
+    name, by their path in the stack.
     """
+
+    platform: ClassVar[str]
+    reference: ClassVar[str] = ""
+    beside: ClassVar[str] = ""
+    files: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
     chance: random.Random
     size: int
@@ -30,67 +49,40 @@ class Wishes:
     _renamed: dict[str, str] = field(default_factory=dict)
     _sent: dict[str, str] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        for number in range(3):
-            self._rotate(number)
-
-    def _rotate(self, number: int) -> None:
-        value = f"{NEEDLE}-{number}-{self.chance.randint(1, 99)}"
-        self.secrets[f"SECRET_{number}"] = value
-        self.ever.add(value)
-
     def change(self) -> str:
         """Other specs: some new, some gone, some different, some elsewhere. Returns their ``[[moved]]``."""
-        chance = self.chance
         moves = "".join(self._called_as_before(old, new) for old, new in self._renamed.items())
         self._renamed.clear()
         for name, text in self.specs.items():
-            self.specs[name] = text.replace(_ADOPT, "")
-        for number in range(3):
-            if chance.random() < 0.3:
-                self.specs.pop(f"key-{number}", None)
-            if chance.random() < 0.6:
-                self.specs[f"key-{number}"] = (
-                    f'kind = "credential"\ntype = "generic-secret"\n'
-                    f'data = {{ token = {{ env = "SECRET_{number}" }} }}\n'
-                    f'description = "{chance.randint(1, 9)}"\non.runai.scope = "tenant"\n'
-                )
-            if chance.random() < 0.2:
-                self._rotate(number)
-        keys = sorted(name for name in self.specs if name.startswith("key-"))
-        names = [f"env-{number:02d}" for number in range(self.size)]
-        for name in names:
-            draw = chance.random()
+            if not self.is_always_adopted(name):
+                self.specs[name] = text.replace(_ADOPT, "")
+        self._change()
+        if not self.specs:
+            name = next(one for one in self._names() if one not in self.taken)
+            self.specs[name] = self._environment(name)
+        return moves
+
+    def _names(self) -> list[str]:
+        return [f"env-{number:02d}" for number in range(self.size)]
+
+    def _change(self) -> None:
+        """Other environments; a vendor adds what else it has."""
+        for name in self._names():
+            draw = self.chance.random()
             if name in self.taken:
                 continue
             if draw < 0.15:
                 self.specs.pop(name, None)
-            elif draw < 0.6 or "credential =" in self.specs.get(name, ""):
-                self.specs[name] = self._environment(keys)
-        if not self.specs:
-            name = next(one for one in names if one not in self.taken)
-            self.specs[name] = self._environment(keys)
-        return moves
+            elif draw < 0.6 or self._is_outdated(name):
+                self.specs[name] = self._environment(name)
 
-    def _environment(self, keys: list[str]) -> str:
-        chance = self.chance
-        scope = chance.choice(
-            ('scope = "tenant"',) * 3 + ('scope = "project"\nscope_id = "4501234"',)  # elsewhere: a replace
-        )
-        lines = [
-            f'image = "python:3.{chance.randint(8, 13)}"',
-            f'description = "{chance.randint(1, 3)}"',
-            "[environment_variables]",
-            f'SEED = "{chance.randint(1, 9)}"',
-        ]
-        if keys and chance.random() < 0.4:
-            lines.append(f'TOKEN = {{ credential = "{chance.choice(keys)}", key = "token" }}')
-        if chance.random() < 0.2:
-            lines += ["[compute]", f"cpu_cores = {chance.randint(1, 4)}"]
-        lines += ["[on.runai]", scope]
-        if chance.random() < 0.3:
-            lines += ["[lifecycle]", "create_before_destroy = true"]
-        return "\n".join(lines) + "\n"
+    def _is_outdated(self, name: str) -> bool:
+        """Whether the spec of an environment may name what is no longer there."""
+        return False
+
+    @abstractmethod
+    def _environment(self, name: str) -> str:
+        """A spec of an environment. ``[lifecycle]``, where it has that, is its last section."""
 
     @property
     def is_as_named(self) -> bool:
@@ -105,7 +97,33 @@ class Wishes:
         """Wish for what was applied last, with the secrets of then."""
         self.specs, self.secrets = dict(self.applied), dict(self._sent)
 
+    # --- names and addresses ---
+
+    def kind_of(self, name: str) -> str:
+        """The kind that a spec is mostly about."""
+        return "environment"
+
+    def address_of(self, name: str) -> str:
+        """The address of what a spec is mostly about."""
+        return f"{self.platform}.{self.kind_of(name)}.{name}"
+
+    def has_beside(self, name: str, addresses: Mapping[str, object]) -> bool:
+        """Whether one of *addresses* is a second object of the spec *name*."""
+        return bool(self.beside) and f"{self.platform}.{self.beside}.{name}" in addresses
+
+    def name_of(self, address: str) -> str:
+        """The name that an object has on the platform: the one that it was made with."""
+        return address.rpartition(".")[2].removeprefix(_MOVED)
+
     # --- what people do to specs by hand ---
+
+    def is_always_adopted(self, name: str) -> bool:
+        """Whether what is there already is taken over whatever it is like, as this spec says."""
+        return False
+
+    def is_blind(self, name: str) -> bool:
+        """Whether an object of this spec cannot be told equal: to take it over, the spec has to say so."""
+        return False
 
     def adopt(self, name: str) -> None:
         """Ask for what is there to be taken over."""
@@ -120,32 +138,25 @@ class Wishes:
     def rename(self, old: str) -> None:
         """Give a spec another file, and its object the name that it has. The next change takes it back."""
         new = self._renamed[old] = _MOVED + old
-        text = self.specs.pop(old)
-        place = "on.runai.scope" if _is_key(old) else "scope ="
-        said = f'on.runai.name = "{old}"' if _is_key(old) else f'name = "{old}"'
-        self.specs[new] = text.replace(place, f"{said}\n{place}", 1)
+        section = f"[on.{self.platform}]\n"
+        self.specs[new] = self.specs.pop(old).replace(section, f'{section}name = "{old}"\n', 1)
         self._refer(old, new)
-
-    def name_of(self, address: str) -> str:
-        """The name that an object has on the platform: the one that it was made with."""
-        return address.rpartition(".")[2].removeprefix(_MOVED)
 
     def _called_as_before(self, old: str, new: str) -> str:
         text = self.specs.pop(new, None)
         if text is not None:
-            kept = (line for line in text.splitlines(keepends=True) if f'name = "{old}"' not in line)
-            self.specs[old] = "".join(kept)
+            self.specs[old] = text.replace(f'name = "{old}"\n', "", 1)
         self._refer(new, old)
-        # An environment may have got a compute asset under its new name meanwhile.
-        kinds = ("credential",) if _is_key(old) else ("environment", "compute")
+        kinds = [self.kind_of(old)]
+        if kinds == ["environment"] and self.beside:
+            # It may have got a second object under its new name meanwhile.
+            kinds.append(self.beside)
         return "".join(
-            f'\n[[moved]]\nfrom = "runai.{kind}.{new}"\nto = "runai.{kind}.{old}"\n' for kind in kinds
+            f'\n[[moved]]\nfrom = "{self.platform}.{kind}.{new}"\nto = "{self.platform}.{kind}.{old}"\n'
+            for kind in kinds
         )
 
     def _refer(self, old: str, new: str) -> None:
-        for name, text in self.specs.items():
-            self.specs[name] = text.replace(f'credential = "{old}"', f'credential = "{new}"')
-
-
-def _is_key(name: str) -> bool:
-    return name.startswith("key-")
+        if self.reference:
+            for name, text in self.specs.items():
+                self.specs[name] = text.replace(f'{self.reference} = "{old}"', f'{self.reference} = "{new}"')

@@ -12,58 +12,30 @@ import random
 import re
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import tomllib
 from collections import Counter
-from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chaos.secrets import old_secrets, stale_secrets
+from chaos.vendor import Found, Proof, Vendor
 from chaos.victim import NONE, Command, Trouble
-from chaos.wishes import NEEDLE, Wishes
-from harness import Hand
-
-PROFILES: dict[str, str] = {
-    "calm": "",
-    "slow": '{ on = "* /api/v1/asset/*", latency = 0.004 }',
-    "lossy": '{ on = "* /api/v1/asset/*", rate = 0.04, drop = "after" }, '
-    '{ on = "* /api/v1/asset/*", rate = 0.04, drop = "before" }',
-    "busy": '{ on = "* /api/v1/asset/*", rate = 0.05, status = 503 }, '
-    '{ on = "* /api/v1/asset/*", rate = 0.03, status = 429, retry_after = 0 }',
-    "refusing": '{ on = "POST /api/v1/asset/*", rate = 0.04, status = 400, message = "no" }, '
-    '{ on = "PUT /api/v1/asset/*", rate = 0.04, status = 403, message = "no" }',
-    "lagging": '{ on = "GET /api/v1/asset/*", rate = 0.3, lag = 0.02 }',
-}
-"""How the platform misbehaves, by name."""
+from chaos.wishes import NEEDLE
 
 _SERVED = """\
 [stack]
 name = "platform"
 
-[platforms.runai]
-provider = "runai"
-endpoint = "embedded"
-faults = [{faults}]
-"""
+{platform}"""
 
 _STACK = """\
 [stack]
 name = "chaos"
 
-[platforms.runai]
-provider = "runai"
-endpoint = "{url}"
-client_id = "embedded"
-client_secret = {{ env = "KEY" }}
-patience_seconds = 2.0
-timeout_seconds = 5.0
-
+{platform}
 [policy]
 max_delete_fraction = 1.0
 
@@ -80,16 +52,12 @@ _FAIR = ("calm", "slow")
 """Where nothing fails that we did not break: there, a command succeeds at once."""
 
 
-def _line(kind: str, name: str, facts: Mapping[str, Any]) -> str:
-    said = " ".join(f"{key}={facts[key]}" for key in sorted(facts) if facts[key] not in (None, {}))
-    return f"{kind}.{name} {said}"
-
-
 @dataclass
 class World:
-    """One stack and one platform, for a series of trials."""
+    """One stack and one platform of a vendor, for a series of trials."""
 
     seed: str
+    vendor: Vendor
     profile: str
     size: int = 24
     directory: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="reconciler-chaos-")))
@@ -100,18 +68,20 @@ class World:
         self.stack = self.directory / "stack"
         self.platform = self.directory / "platform"
         self.said = self.directory / "said.txt"
-        self.wishes = Wishes(self.chance, self.size)
+        self.wishes = self.vendor.wishes(self.chance, self.size)
         self.config = ""
         self.untrue: list[str] = []
+        self._server: subprocess.Popen[str] | None = None
         self.others: dict[str, str] = {}
-        self.environment = {"KEY": "embedded", "NO_COLOR": "1"}
+        self.ever_known: set[str] = set()
+        self.environment = {**self.vendor.variables, "NO_COLOR": "1"}
         for path in (self.stack, self.platform):
             path.mkdir()
 
     # --- the platform ---
 
     def __enter__(self) -> World:
-        text = _SERVED.format(faults=PROFILES[self.profile])
+        text = _SERVED.format(platform=self.vendor.served(self.vendor.profiles[self.profile]))
         (self.platform / "reconciler.toml").write_text(text)
         self._server = subprocess.Popen(
             [sys.executable, "-m", "reconciler", "serve", "--port", "0"],
@@ -128,12 +98,11 @@ class World:
 
     def meet_others(self) -> None:
         """Let other people make objects, which nobody may touch."""
-        self.hand = Hand(self.store)
-        for number in range(3):
-            self.hand.create(f"of-others-{number}")
-        self.others = {id_: text for id_, (name, text) in self.live().items() if name.startswith("of-")}
+        self.vendor.meet_others(self.store)
+        self.others = {id_: one.text for id_, one in self.live().items() if one.name.startswith("of-")}
 
     def __exit__(self, *_: object) -> None:
+        assert self._server is not None
         self._server.send_signal(signal.SIGTERM)
         self._server.wait()
         assert self._server.stdout is not None
@@ -142,19 +111,15 @@ class World:
     @property
     def store(self) -> Path:
         """The file of the platform."""
-        return self.platform / ".reconciler" / "embedded" / "runai.sqlite"
+        return self.platform / ".reconciler" / "embedded" / f"{self.vendor.platform}.sqlite"
 
-    def live(self) -> dict[str, tuple[str, str]]:
-        """What is on the platform beside the vendor's own: name and content by id."""
-        if not self.store.exists():
-            return {}
-        with closing(sqlite3.connect(self.store)) as db:
-            rows = db.execute("SELECT id, name, text FROM runai_asset").fetchall()
-        return {
-            one: (name, text.decode())
-            for one, name, text in rows
-            if json.loads(text)["meta"]["createdBy"] != "Run:ai"
-        }
+    def live(self) -> dict[str, Found]:
+        """What is on the platform beside the vendor's own, by id."""
+        return self.vendor.live(self.store)
+
+    def ours(self) -> dict[str, Found]:
+        """What of it is not of others."""
+        return {one: found for one, found in self.live().items() if one not in self.others}
 
     # --- the stack ---
 
@@ -162,7 +127,7 @@ class World:
         """Change the specs: some new, some gone, some different, some elsewhere."""
         moves = self.wishes.change()
         self.config = moves + _STACK.format(
-            url=self.url,
+            platform=self.vendor.outside(self.url),
             on_failure=self.chance.choice(("rollback", "rollback", "stop", "continue")),
             parallelism=self.chance.choice((1, 4, 10)),
         )
@@ -175,6 +140,10 @@ class World:
         (self.stack / "reconciler.toml").write_text(self.config)
         for name, text in self.specs.items():
             (self.stack / f"{name}.toml").write_text(text)
+        for name, text in self.wishes.files.items():
+            path = self.stack / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
 
     @property
     def specs(self) -> dict[str, str]:
@@ -198,6 +167,7 @@ class World:
         """Run a command to its end, however it ends."""
         before = self.there()
         code = self.command(*arguments, trouble=trouble).wait()
+        self.ever_known |= self.remembered().keys()
         if code == _ROLLED_BACK and self.there() != before:
             self.untrue.append(f"{' '.join(arguments)} said that all was rolled back, and it was not")
         self.log.append(f"{' '.join(arguments)} ({trouble.kind} {trouble.at} {trouble.moment}): {code}")
@@ -258,94 +228,62 @@ class World:
     def state(self) -> dict[str, Any]:
         """The state file."""
         path = self.stack / ".reconciler" / "state.json"
-        if not path.exists():
+        if not path.exists() or not path.stat().st_size:  # never written, or lost by the disk
             return {"secret_key": "", "resources": []}
         found: dict[str, Any] = json.loads(path.read_text())
         return found
 
-    def believed(self) -> list[str]:
-        """What the state says, a line each, ids as the addresses of what they mean; of secrets nothing."""
+    def believed(self) -> dict[str, str]:
+        """What the state says by address, ids as the addresses of what they mean; of secrets nothing."""
         ids = self.remembered()
-        lines = []
-        for _, one in sorted(self.records().items()):
+        lines = {}
+        for address, one in sorted(self.records().items()):
             kept = {key: value for key, value in one.items() if key not in ("wire_digest", "secrets")}
             line = json.dumps(kept, sort_keys=True)
-            lines.append(re.sub(r"[0-9a-f-]{36}", lambda found: ids.get(found[0], found[0]), line))
+            lines[address] = re.sub(r"[0-9a-f-]{36}", lambda found: ids.get(found[0], found[0]), line)
         return lines
 
     def wrongs(self) -> list[str]:
         """Once a dead run is settled: what differs between platform and state. Nothing may."""
         live, known = self.live(), self.remembered()
-        ours = {one: name for one, (name, _) in live.items() if one not in self.others}
-        wrong = [f"orphaned: {name} ({one})" for one, name in ours.items() if one not in known]
+        ours = {one: found for one, found in live.items() if one not in self.others}
+        wrong = [
+            f"orphaned: {found.name} ({one})"
+            for one, found in ours.items()
+            # What the platform never removes may be let go of: then we knew it once.
+            if one not in known and not (found.stays and one in self.ever_known)
+        ]
         wrong += [f"lost: {address} ({one})" for one, address in known.items() if one not in ours]
         wrong += [
-            f"{address} is remembered as {one}, which is {ours[one]}"
+            f"{address} is remembered as {one}, which is {ours[one].name}"
             for one, address in known.items()
-            if ours.get(one, self.wishes.name_of(address)) != self.wishes.name_of(address)
+            if one in ours and ours[one].name != self.wishes.name_of(address)
         ]
         for one, text in self.others.items():
-            if live.get(one, ("", ""))[1] != text:
+            if one not in live or live[one].text != text:
                 wrong.append(f"an object of others was touched: {one}")
         for path in self.stack.glob(".reconciler/runs/*.open"):
             if b'"type":"Closed"' not in path.read_bytes().splitlines()[-1]:
                 wrong.append(f"still open: {path.name}")
-        return [*wrong, *stale_secrets(self.store, self.state(), self.wishes.ever)]
+        return [*wrong, *self.vendor.flaws(self._proof(), live)]
+
+    def _proof(self) -> Proof:
+        return Proof(self.store, self.state(), self.wishes)
 
     def there(self) -> list[str]:
         """What is ours on the platform, a sorted line each, ids as the names of what they mean."""
-        live = self.live()
-        lines = []
-        for one, (name, text) in live.items():
-            if one in self.others:
-                continue
-            found = json.loads(text)
-            meta, spec = found["meta"], found["spec"]
-            variables = {
-                each["name"]: live.get(each["credential"]["assetId"], ("nothing",))[0]
-                if "credential" in each
-                else each["value"]
-                for each in spec.get("environmentVariables", ())
-            }
-            facts = {
-                "description": meta.get("description"),
-                "scope": str(meta.get("projectId", meta["scope"])),
-                "image": spec.get("image"),
-                "cpu": spec.get("cpuCoreRequest"),
-                "variables": variables,
-            }
-            lines.append(_line(meta["kind"], name, facts))
-        return sorted(lines)
-
-    def wished(self) -> list[str]:
-        """What should be there by the specs, in the same words; read from them without the product."""
-        lines = []
-        specs = {stem: tomllib.loads(text) for stem, text in self.specs.items()}
-        names = {stem: spec["on"]["runai"].get("name", stem) for stem, spec in specs.items()}
-        for stem, spec in specs.items():
-            name = names[stem]
-            place = spec["on"]["runai"]
-            scope = place.get("scope_id", place["scope"])
-            variables = {
-                key: names[one["credential"]] if isinstance(one, dict) else one
-                for key, one in spec.get("environment_variables", {}).items()
-            }
-            facts = {"description": spec.get("description"), "scope": scope}
-            kind = "genericSecret" if spec.get("kind") == "credential" else "environment"
-            lines.append(_line(kind, name, {**facts, "image": spec.get("image"), "variables": variables}))
-            if "compute" in spec:
-                lines.append(
-                    _line("compute", name, {"scope": scope, "cpu": float(spec["compute"]["cpu_cores"])})
-                )
-        return sorted(lines)
+        return sorted(f"{one.line} {one.exact} {one.besides}".rstrip() for one in self.ours().values())
 
     def unfinished(self) -> list[str]:
         """Once the specs are applied: what is not as they say."""
-        wished, there = Counter(self.wished()), Counter(self.there())
+        remembered = self.remembered()
+        specs = {stem: tomllib.loads(text) for stem, text in self.specs.items()}
+        wished = Counter(self.vendor.wished(specs, self.wishes.files))
+        there = Counter(one.line for id_, one in self.ours().items() if not one.stays or id_ in remembered)
         return [
             *(f"wished for, and not there: {one}" for one in (wished - there).elements()),
             *(f"there, and not wished for: {one}" for one in (there - wished).elements()),
-            *old_secrets(self.store, self.remembered(), self.specs, self._variables()),
+            *self.vendor.shortcomings(self._proof(), self._variables()),
         ]
 
     def leaks(self) -> list[str]:
@@ -366,7 +304,7 @@ class World:
     def settled(self) -> list[str]:
         """What is wrong after the next command settled whatever there was, and after the one after that."""
         if wrong := self.until(0, self.chance.choice(("plan", "recover"))):
-            return [wrong]
+            return [wrong, *self._ended()]
         found, self.untrue = self.untrue, []
         found += [f"after settling: {one}" for one in self.wrongs()]
         if wrong := self.until(0, "apply", "--auto-approve"):
@@ -376,6 +314,11 @@ class World:
         self.wishes.were_applied()
         in_the_end = (*self.wrongs(), *self.unfinished(), *self.leaks(), *self.mistakes())
         return [*found, *(f"in the end: {one}" for one in in_the_end)]
+
+    def _ended(self) -> list[str]:
+        """Whether the platform is to blame: it is no trial of ours that ends it."""
+        code = self._server.poll() if self._server is not None else None
+        return [] if code is None else [f"the platform ended with {code}"]
 
     def forget(self) -> None:
         """Remove all of it from the disk."""
