@@ -200,6 +200,22 @@ def test_what_refers_to_another_version_that_is_taken_over_refers_to_that() -> N
     assert lab.plan(text.format(1)).plan.is_empty
 
 
+def test_an_undo_says_what_it_leaves_of_what_the_run_came_upon() -> None:
+    """It goes back to another object; nobody manages the one that the run changed, so nobody writes to it."""
+    lab = Laboratory()
+    lab.apply("stone lintel version=1 size=1")
+    lab.apply("stone lintel version=2 size=1")
+    done = lab.apply("stone lintel version=1 size=2 !adopt")
+    back = lab.undo(done.run)
+    old = lab.record("stone.lintel").remote_id
+    (said,) = [one for one in back.plan.warnings if "stays as that run left it" in one]
+    assert said.startswith("fake.stone.lintel goes back to ")
+    assert f"; {old} was there before run {done.run}, which took it over" in said
+    assert lab.carry_out(back).outcome == "applied"
+    assert lab.world() == ["stone.lintel size=1 version=2", "stone.lintel size=2 version=1"]
+    assert lab.record("stone.lintel").attributes["version"] == 2
+
+
 def test_what_is_final_is_marked_once_and_then_refused() -> None:
     """The step that makes it final cannot be taken back; what differs afterwards has another way out."""
     lab = Laboratory()
