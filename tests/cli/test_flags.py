@@ -251,7 +251,10 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         ),
         (("plan", "more"), "Error: Got unexpected extra argument (more)\n  See `reconciler plan --help`.\n"),
         (("state", "mv", "one"), "Error: Missing argument 'NEW'.\n  See `reconciler state mv --help`.\n"),
-        (("list", "--sort", "size"), "Error: there is no column 'size'\n  Known: environment, status,"),
+        (
+            ("list", "--sort", "size"),
+            "Error: there is no column 'size'\n  Known: environment, version, ",
+        ),
         (("list", "--filter", "image"), "Error: --filter image: write COLUMN=VALUE\n"),
         (
             ("state", "show", "lab"),

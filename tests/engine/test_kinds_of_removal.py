@@ -190,10 +190,11 @@ def test_what_refers_to_another_version_that_is_taken_over_refers_to_that() -> N
     text = "stone lintel version={}\nbox door shape=@stone.lintel\nwall north lintel=@stone.lintel"
     for version in (1, 2):
         lab.apply(text.format(version))
+    left = lab.record("stone.lintel").remote_id
     planned = lab.plan(text.format(1))
     assert lab.changes(planned) == [
         "replace box.door (shape can only be set at creation) shape",
-        "adopt stone.lintel (already on the platform, equal)",
+        f"adopt stone.lintel (already on the platform, equal; {left} stays there, and is no longer managed)",
         "update wall.north (spec changed) lintel",
     ]
     lab.carry_out(planned)
