@@ -79,13 +79,16 @@ class _Disk:
 
     def lose(self, chance: random.Random) -> None:
         """Make the directory what it might be after the power went."""
-        inodes = {}
-        for folder in self._folders():
-            for name, inode in self._listed(folder).items():
-                inodes[inode] = (folder / name).read_bytes()
-        for folder in sorted({*self._folders(), *self._names}):
+        # Looked at once: a call of another thread that was under way may still make a file.
+        there = {folder: self._listed(folder) for folder in self._folders()}
+        inodes = {
+            inode: (folder / name).read_bytes()
+            for folder, listed in there.items()
+            for name, inode in listed.items()
+        }
+        for folder in sorted({*there, *self._names}):
             durable = self._names.get(folder, {})
-            now = self._listed(folder) if folder.is_dir() else {}
+            now = there.get(folder, {})
             if now == durable and all(inodes[one] == self._contents.get(one) for one in now.values()):
                 continue
             # Each name that changed is as it was, or as it is; a directory's changes keep no order.
@@ -138,9 +141,14 @@ def _arm(trouble: Trouble, memory: Path, count: list[int]) -> None:
 
     def die() -> None:
         dying.append(threading.get_ident())
-        if disk is not None:
-            disk.lose(random.Random(trouble.seed))
-        os.kill(os.getpid(), signal.SIGKILL)
+        try:
+            if disk is not None:
+                disk.lose(random.Random(trouble.seed))
+        except BaseException:
+            os.write(2, traceback.format_exc().encode())  # which the world takes for a mistake
+            raise
+        finally:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     def seen(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(*arguments: Any, **settings: Any) -> Any:
